@@ -2,16 +2,14 @@ package proxy
 
 import (
 	"context"
-	"net"
 	"net/netip"
+
+	"tributary/splice"
 )
 
 // A Conn is a stream whose two directions end separately: CloseWrite sends the
 // end of ours and leaves theirs open. *net.TCPConn and *tls.Conn are Conns.
-type Conn interface {
-	net.Conn
-	CloseWrite() error
-}
+type Conn = splice.Conn
 
 // A Dialer opens a stream to addr. Early leaves with the first flight; it is
 // not kept after DialStream returns. A failure carries a [Reason], which
@@ -50,21 +48,4 @@ type Pending interface {
 	Accept(bound netip.AddrPort) (Conn, error)
 	// Refuse tells the client why there is no stream, and closes its connection.
 	Refuse(Reason) error
-}
-
-// Abort closes c so that its peer sees a reset, not an orderly end: what was
-// lost must not look complete. It reaches through encryption to the TCP or
-// MPTCP socket below; a Conn that has none is just closed.
-func Abort(c net.Conn) error {
-	for inner := c; ; {
-		switch t := inner.(type) {
-		case interface{ SetLinger(sec int) error }:
-			t.SetLinger(0) // may fail on a closed socket, which needs no reset
-			return inner.Close()
-		case interface{ NetConn() net.Conn }:
-			inner = t.NetConn()
-		default:
-			return c.Close()
-		}
-	}
 }
