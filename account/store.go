@@ -30,8 +30,8 @@ type Store struct {
 	mu       sync.Mutex
 	accounts []entry     // sorted by name
 	seen     os.FileInfo // of the file last read, well or badly
-	gone     bool        // the file was missing at the last check
 	checked  time.Time
+	trouble  string // the last warning, so that each is given once
 }
 
 // An entry is an account with the hash of its secret's text. Hashes have one
@@ -213,22 +213,17 @@ func (s *Store) refresh(now bool) {
 	s.checked = time.Now()
 	info, err := os.Stat(s.path)
 	if err != nil {
-		if !s.gone {
-			s.gone = true
-			s.warn(fmt.Errorf("look at accounts: %w", err))
-		}
+		s.warn(fmt.Errorf("look at accounts: %w", err))
 		return
 	}
-	s.gone = false
 	if os.SameFile(info, s.seen) && info.Size() == s.seen.Size() && info.ModTime().Equal(s.seen.ModTime()) {
 		return
 	}
 	accounts, read, err := readFile(s.path)
 	if err != nil {
 		if read != nil {
-			info = read
+			s.seen = read // what it says is bad until it changes
 		}
-		s.seen = info // say it once, not at every request
 		s.warn(err)
 		return
 	}
@@ -241,11 +236,12 @@ func (s *Store) hold(accounts []Account, info os.FileInfo) {
 	for _, a := range accounts {
 		s.accounts = append(s.accounts, entry{a, sha256.Sum256([]byte(a.Secret.Text()))})
 	}
-	s.seen, s.gone, s.checked = info, false, time.Now()
+	s.seen, s.checked, s.trouble = info, time.Now(), ""
 }
 
 func (s *Store) warn(err error) {
-	if s.Log != nil {
+	if s.Log != nil && err.Error() != s.trouble {
+		s.trouble = err.Error()
 		s.Log.Warn("account file not taken over, the accounts read before stay valid", "err", err)
 	}
 }
