@@ -1,0 +1,17 @@
+// Package mptcp opens TCP sockets that the kernel may spread over several paths
+// (Multipath TCP, RFC 8684), and reads from the kernel what became of them.
+//
+// Connections are plain *net.TCPConn, so that the standard library's splice
+// works on them. Whether one is multipath is a question about now, not about
+// what was asked for: a peer or a middlebox without MPTCP turns a connection
+// into plain TCP for the rest of its life, which this package calls fallback.
+// [IsMultipath] tells; [FullInfo] describes both kinds in the same words.
+//
+// It needs Linux 5.16 to tell fallback, and Linux 6.5 for a snapshot of all
+// subflows in one call; 5.16 to 6.4 take two calls for that. On other systems
+// [Dialer] and [Listen] give plain TCP and [Supported] says so.
+//
+// MPTCP sockets lack some options of TCP, even on Linux 6.18: no
+// TCP_USER_TIMEOUT, no TCP_QUICKACK, no SO_ORIGINAL_DST, no kTLS. A connection
+// whose paths are all dead is found by keepalive or by the application.
+package mptcp

@@ -1,0 +1,119 @@
+package mptcp
+
+import (
+	"net"
+	"net/netip"
+	"time"
+)
+
+// IsMultipath reports whether a connection is MPTCP now: false if plain TCP was
+// asked for, if the peer does not speak MPTCP, if it fell back, and on kernels
+// before 5.16, which cannot tell. It costs one system call, under a microsecond.
+func IsMultipath(c *net.TCPConn) bool { return isMultipath(c) }
+
+// A Connection is what the kernel knows of an MPTCP connection as a whole
+// (struct mptcp_info in linux/mptcp.h). What an older kernel does not tell is zero.
+type Connection struct {
+	Extra      int    // subflows beyond the first
+	Total      int    // all subflows, since Linux 6.8, else 0
+	Token      uint32 // names the connection on this host, as in path-manager events
+	Fallback   bool   // it became plain TCP
+	RemoteKey  bool   // the peer's key has arrived
+	Checksum   bool   // data is protected by MPTCP checksums
+	LocalAddrs int    // local addresses used for subflows, failed ones too
+
+	WriteSeq uint64 // data sequence number of the next byte written
+	SndUna   uint64 // oldest that the peer did not acknowledge
+	RcvNxt   uint64 // next that is expected from the peer
+
+	// Bytes of payload, each counted once whatever path it took. Since Linux 6.5.
+	BytesSent, BytesReceived, BytesAcked uint64
+	BytesRetrans                         uint64 // sent again on another subflow
+	Retransmits                          uint32
+
+	// Time since the last data and acknowledgement; since Linux 6.10, else 0.
+	LastDataSent, LastDataRecv, LastAckRecv time.Duration
+}
+
+// A Full is a connection with all its subflows. For a connection that is plain
+// TCP or fell back, it has one Subflow, with ID 0, made from TCP_INFO, and
+// Connection has only Fallback and its byte counts: callers have a path to show
+// in every case.
+type Full struct {
+	Connection
+	Subflows []Subflow
+}
+
+// A Subflow is one TCP flow of an MPTCP connection, or a plain TCP connection
+// (struct tcp_info in linux/tcp.h).
+type Subflow struct {
+	ID            uint32         // 1, 2, … in order of creation: not the address identifier
+	Local, Remote netip.AddrPort // never in mapped form
+	State         State
+
+	RTT, RTTVar, MinRTT time.Duration // smoothed, its deviation, least of the last minutes
+	CWnd                uint32        // congestion window, in segments
+	MSS                 uint32        // bytes of a segment sent
+
+	BytesSent     uint64 // retransmitted ones included
+	BytesAcked    uint64 // the SYN counts as one at the side that dialled, the FIN at both
+	BytesReceived uint64
+	BytesRetrans  uint64
+	Retransmits   uint32 // segments, since the start
+
+	Timeouts uint8  // consecutive retransmission timeouts: above 0, the path may be dead
+	Unacked  uint32 // segments in flight
+	Lost     uint32 // of which presumed lost
+	NotSent  uint32 // bytes in the queue
+
+	PacingRate, DeliveryRate uint64 // bytes per second; 2⁶⁴−1 is no pacing
+
+	LastDataSent, LastDataRecv, LastAckRecv time.Duration // time since
+}
+
+// A State is a TCP state (RFC 9293 section 3.3.2, numbered as in linux/tcp_states.h).
+type State uint8
+
+// The states that tell a caller something; others have a name too.
+const (
+	Established State = 1
+	SynSent     State = 2
+	Close       State = 7
+)
+
+// String returns the state as ss(8) and RFC 9293 write it: "ESTABLISHED".
+func (s State) String() string {
+	names := [...]string{
+		1: "ESTABLISHED", 2: "SYN-SENT", 3: "SYN-RECEIVED", 4: "FIN-WAIT-1", 5: "FIN-WAIT-2", 6: "TIME-WAIT",
+		7: "CLOSED", 8: "CLOSE-WAIT", 9: "LAST-ACK", 10: "LISTEN", 11: "CLOSING", 12: "SYN-RECEIVED",
+	}
+	if int(s) < len(names) && names[s] != "" {
+		return names[s]
+	}
+	return "UNKNOWN"
+}
+
+// Info returns the MPTCP level of a connection (MPTCP_INFO). It fails on plain
+// TCP and after fallback: [FullInfo] does not.
+func Info(c *net.TCPConn) (Connection, error) { return info(c) }
+
+// FullInfo returns a connection and its subflows, of one moment where the kernel
+// can (MPTCP_FULL_INFO, Linux 6.5).
+func FullInfo(c *net.TCPConn) (Full, error) { return fullInfo(c) }
+
+// TCPInfo returns the TCP level of a plain connection (TCP_INFO), and of the
+// first subflow of an MPTCP one.
+func TCPInfo(c *net.TCPConn) (Subflow, error) { return tcpInfo(c) }
+
+// Acked returns how many bytes of payload the peer's kernel has acknowledged,
+// counted at the MPTCP level or, on plain TCP, without SYN and FIN.
+func Acked(c *net.TCPConn) (uint64, error) { return acked(c) }
+
+// SetCongestion chooses the congestion control of a connection and of all its
+// subflows, present and future: "bbr", "cubic". The error is os.ErrNotExist if
+// the kernel does not have it, os.ErrPermission if it keeps it for root
+// (net.ipv4.tcp_allowed_congestion_control).
+func SetCongestion(c *net.TCPConn, name string) error { return setCongestion(c, name) }
+
+// Congestion returns the name of the connection's congestion control.
+func Congestion(c *net.TCPConn) (string, error) { return congestion(c) }
