@@ -1,0 +1,174 @@
+package socks
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"tributary/proxy"
+)
+
+// A Server is the server side of SOCKS4, 4a and 5.
+type Server struct {
+	// Auth says which account a user and password belong to. With it, SOCKS5
+	// clients must authenticate (RFC 1929) and SOCKS4, which has no passwords, is
+	// refused. Nil is no authentication; clients that offer nothing but a password
+	// are then let in with any.
+	Auth func(user, password string) (account string, ok bool)
+}
+
+// Accept reads a request from c, where first are the bytes that were read from it
+// already, at least the one that tells the protocol. What came behind the request
+// is the request's Early.
+//
+// It waits for no byte that it does not need, and answers what a client sent in
+// one piece with one write. The caller bounds the time with a deadline on c;
+// the size is bounded by the protocol, about 1 KiB. When Accept fails, it has
+// told the client why, where the protocol can, and has closed c, and the error is
+// for the log; that takes up to [lingerTime].
+func (s *Server) Accept(c proxy.Conn, first []byte) (*proxy.Request, error) {
+	in := newInput(c, first)
+	version, err := in.peek()
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("socks version: %w", err)
+	}
+	var req *proxy.Request
+	switch version {
+	case Version5:
+		req, err = s.accept5(in)
+	case Version4:
+		req, err = s.accept4(in)
+	default:
+		err = fmt.Errorf("socks version %d", version)
+	}
+	switch {
+	case err == nil:
+	case len(in.out) > 0:
+		hangUp(c, in.out)
+		return nil, err
+	default:
+		c.Close()
+		return nil, err
+	}
+	req.Pending = &pending{c: c, out: in.out, version: version}
+	req.Early = bytes.Clone(in.unread)
+	if from := c.RemoteAddr(); from != nil {
+		req.From, _ = netip.ParseAddrPort(from.String())
+	}
+	return req, nil
+}
+
+// accept5 leaves the answer to a failure in in.out.
+func (s *Server) accept5(in *input) (*proxy.Request, error) {
+	offered, err := ReadGreeting(in)
+	if err != nil {
+		return nil, err
+	}
+	method := s.choose(offered)
+	in.out = AppendSelection(in.out, method)
+	account := ""
+	switch method {
+	case noAcceptableMethod:
+		return nil, &proxy.Error{Reason: proxy.AuthenticationFailed, Err: fmt.Errorf("socks5 greeting: no acceptable method in %x", offered)}
+	case UserPass:
+		if account, err = s.authenticate(in); err != nil {
+			return nil, err
+		}
+	}
+	m, err := ReadRequest(in)
+	if err == nil && m.Command != Connect {
+		err = &proxy.Error{Reason: proxy.CommandUnsupported, Err: fmt.Errorf("socks5 request: command %d", m.Command)}
+	}
+	var refusal *proxy.Error
+	if errors.As(err, &refusal) {
+		in.out = AppendReply(in.out, Code(refusal.Reason), netip.AddrPort{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &proxy.Request{Inbound: "socks5", To: m.To, User: account}, nil
+}
+
+// choose picks one of the methods that a client offers.
+func (s *Server) choose(offered []byte) byte {
+	switch {
+	case s.Auth == nil && bytes.IndexByte(offered, NoAuth) >= 0:
+		return NoAuth
+	case bytes.IndexByte(offered, UserPass) >= 0:
+		return UserPass
+	}
+	return noAcceptableMethod
+}
+
+// authenticate is the exchange of RFC 1929.
+func (s *Server) authenticate(in *input) (account string, err error) {
+	user, password, err := ReadAuth(in)
+	if err != nil {
+		return "", err
+	}
+	ok := true
+	if s.Auth != nil {
+		account, ok = s.Auth(user, password)
+	}
+	in.out = AppendAuthReply(in.out, ok)
+	if !ok {
+		return "", &proxy.Error{Reason: proxy.AuthenticationFailed, Err: fmt.Errorf("socks5: user %q: unknown, or wrong password", user)}
+	}
+	return account, nil
+}
+
+// accept4 leaves the answer to a failure in in.out.
+func (s *Server) accept4(in *input) (*proxy.Request, error) {
+	m, err := ReadRequest4(in)
+	switch {
+	case err != nil:
+	case s.Auth != nil:
+		err = &proxy.Error{Reason: proxy.AuthenticationFailed, Err: errors.New("socks4: has no authentication, which is required here")}
+	case m.Command != Connect:
+		err = &proxy.Error{Reason: proxy.CommandUnsupported, Err: fmt.Errorf("socks4 request: command %d", m.Command)}
+	}
+	var refusal *proxy.Error
+	if errors.As(err, &refusal) {
+		in.out = AppendReply4(in.out, Code4(refusal.Reason), netip.AddrPort{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &proxy.Request{Inbound: "socks4", To: m.To}, nil
+}
+
+// pending is a request that was read and not answered. It holds no input.
+type pending struct {
+	c       proxy.Conn
+	out     []byte // replies that wait for the last one
+	version byte
+}
+
+// Accept writes the success reply and returns the connection itself.
+func (p *pending) Accept(bound netip.AddrPort) (proxy.Conn, error) {
+	if _, err := p.c.Write(p.reply(Succeeded, Granted4, bound)); err != nil {
+		p.c.Close()
+		return nil, fmt.Errorf("socks%d reply: %w", p.version, err)
+	}
+	p.out = nil
+	return p.c, nil
+}
+
+// Refuse writes the code of a reason and closes the connection. It returns when
+// the client has closed too, at the latest after [lingerTime].
+func (p *pending) Refuse(r proxy.Reason) error {
+	if err := hangUp(p.c, p.reply(Code(r), Code4(r), netip.AddrPort{})); err != nil {
+		return fmt.Errorf("socks%d reply: %w", p.version, err)
+	}
+	return nil
+}
+
+// reply returns the replies that waited, and the last one.
+func (p *pending) reply(code5, code4 byte, bound netip.AddrPort) []byte {
+	if p.version == Version5 {
+		return AppendReply(p.out, code5, bound)
+	}
+	return AppendReply4(p.out, code4, bound)
+}

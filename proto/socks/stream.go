@@ -1,0 +1,96 @@
+package socks
+
+import (
+	"io"
+	"time"
+
+	"tributary/proxy"
+)
+
+// Chosen by us.
+const (
+	// bufferSize is what one read of a handshake may take: the longest possible one
+	// (257+513+262 bytes) or, behind a usual one, a browser's ClientHello (about
+	// 1.9 KiB with post-quantum keys), so that early data is whole.
+	bufferSize = 3 << 10
+
+	// lingerTime and lingerBytes bound how long a refused client is listened to.
+	// RFC 1928 section 6 wants it closed within 10 s.
+	lingerTime  = 2 * time.Second
+	lingerBytes = 256 << 10
+)
+
+// An input reads a handshake in as few reads as possible, and holds back the
+// replies until the client has to say more: then, and only then, it may be
+// waiting for them.
+type input struct {
+	c      proxy.Conn
+	buf    []byte
+	unread []byte // part of buf
+	out    []byte // replies
+}
+
+func newInput(c proxy.Conn, first []byte) *input {
+	buf := make([]byte, max(bufferSize, len(first)))
+	return &input{c: c, buf: buf, unread: buf[:copy(buf, first)]}
+}
+
+// Read reads from the buffer, and from the connection if that is empty.
+func (in *input) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if err := in.fill(); err != nil {
+		return 0, err
+	}
+	n := copy(p, in.unread)
+	in.unread = in.unread[n:]
+	return n, nil
+}
+
+// peek returns the next byte, which stays unread.
+func (in *input) peek() (byte, error) {
+	if err := in.fill(); err != nil {
+		return 0, err
+	}
+	return in.unread[0], nil
+}
+
+// fill reads once if the buffer is empty, after the replies have gone out.
+func (in *input) fill() error {
+	if len(in.unread) > 0 {
+		return nil
+	}
+	if len(in.out) > 0 {
+		out := in.out
+		in.out = nil
+		if _, err := in.c.Write(out); err != nil {
+			return err
+		}
+	}
+	n, err := in.c.Read(in.buf)
+	in.unread = in.buf[:n]
+	switch {
+	case n > 0:
+		return nil // an error comes again
+	case err == nil:
+		return io.ErrNoProgress
+	}
+	return err
+}
+
+// hangUp writes a last message and closes c, in bounded time. It reads what the
+// client still sends: to close on unread bytes makes TCP send a reset, which
+// may overtake the message.
+func hangUp(c proxy.Conn, last []byte) error {
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(lingerTime))
+	if _, err := c.Write(last); err != nil {
+		return err
+	}
+	if err := c.CloseWrite(); err != nil {
+		return nil // the message is on its way
+	}
+	io.CopyN(io.Discard, c, lingerBytes)
+	return nil
+}
