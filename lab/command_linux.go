@@ -1,0 +1,109 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A Cmd is an [exec.Cmd] that runs on a host. Set its fields before Start. It
+// dies with this process, however that ends, and with its Network.
+type Cmd struct {
+	*exec.Cmd
+	host  *Host
+	wait  func() error
+	ended chan struct{}
+}
+
+// Command returns a command that runs name inside the host's namespaces. It is
+// killed when ctx ends; set Cancel and WaitDelay to end it more gently.
+func (h *Host) Command(ctx context.Context, name string, args ...string) *Cmd {
+	c := &Cmd{Cmd: exec.CommandContext(ctx, name, args...), host: h, ended: make(chan struct{})}
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	c.WaitDelay = 2 * time.Second // else a grandchild that keeps our pipe would hold up Wait
+	c.wait = sync.OnceValue(func() error {
+		defer close(c.ended)
+		err := c.Cmd.Wait()
+		h.forget(c)
+		return err
+	})
+	return c
+}
+
+// Start starts the program. Its thread stays until Wait is through, for the
+// kernel takes the end of that thread for the death of the parent.
+func (c *Cmd) Start() error {
+	result := make(chan error, 1)
+	go func() {
+		running := false
+		err := c.host.ns.do(func() error {
+			if err := c.host.start(c); err != nil {
+				return err
+			}
+			running = true
+			result <- nil
+			<-c.ended
+			return nil
+		})
+		if !running {
+			result <- err
+		}
+	}()
+	if err := <-result; err != nil {
+		return fmt.Errorf("start %s on host %s: %w", c.Path, c.host.Name, err)
+	}
+	return nil
+}
+
+// start starts c unless the host is closed, after which nobody would end it.
+func (h *Host) start(c *Cmd) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return errors.New("the network is closed")
+	}
+	if err := c.Cmd.Start(); err != nil {
+		return err
+	}
+	h.commands[c] = struct{}{}
+	return nil
+}
+
+func (h *Host) forget(c *Cmd) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.commands, c)
+}
+
+// Wait waits for the end of a started program and its output, as
+// [exec.Cmd.Wait] does; unlike there, any number of goroutines may call it.
+func (c *Cmd) Wait() error { return c.wait() }
+
+// Run starts the program and waits for its end.
+func (c *Cmd) Run() error {
+	if err := c.Start(); err != nil {
+		return err
+	}
+	return c.Wait()
+}
+
+// Output runs the program and returns its standard output.
+func (c *Cmd) Output() ([]byte, error) {
+	var out bytes.Buffer
+	c.Stdout = &out
+	err := c.Run()
+	return out.Bytes(), err
+}
+
+// CombinedOutput runs the program and returns its standard output and error.
+func (c *Cmd) CombinedOutput() ([]byte, error) {
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	err := c.Run()
+	return out.Bytes(), err
+}

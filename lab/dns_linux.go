@@ -1,0 +1,105 @@
+package lab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// dnsTTL is what the answers may be cached for, in seconds: not at all, since a
+// test may ask twice.
+const dnsTTL = 0
+
+// A zone is what the DNS server knows, by lower-case name without final dot.
+type zone map[string][]netip.Addr
+
+// answer returns the answer to a DNS query (RFC 1035): addresses for A and AAAA,
+// an empty answer for other types, NXDOMAIN for unknown names, SERVFAIL for
+// names without addresses.
+func (z zone) answer(query []byte) ([]byte, error) {
+	var p dnsmessage.Parser
+	h, err := p.Start(query)
+	if err != nil {
+		return nil, fmt.Errorf("read a DNS query: %w", err)
+	}
+	q, err := p.Question()
+	if err != nil {
+		return nil, fmt.Errorf("read a DNS query: %w", err)
+	}
+	addrs, known := z[strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))]
+	reply := dnsmessage.Header{
+		ID: h.ID, Response: true, Authoritative: true,
+		RecursionDesired: h.RecursionDesired, RecursionAvailable: true,
+	}
+	switch {
+	case !known:
+		reply.RCode = dnsmessage.RCodeNameError
+	case len(addrs) == 0:
+		reply.RCode = dnsmessage.RCodeServerFailure
+	}
+	b := dnsmessage.NewBuilder(nil, reply)
+	b.EnableCompression()
+	if err := b.StartQuestions(); err != nil {
+		return nil, err
+	}
+	if err := b.Question(q); err != nil {
+		return nil, err
+	}
+	if err := b.StartAnswers(); err != nil {
+		return nil, err
+	}
+	for _, a := range addrs {
+		rh := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: dnsTTL}
+		switch {
+		case a.Is4() && q.Type == dnsmessage.TypeA:
+			err = b.AResource(rh, dnsmessage.AResource{A: a.As4()})
+		case a.Is6() && q.Type == dnsmessage.TypeAAAA:
+			err = b.AAAAResource(rh, dnsmessage.AAAAResource{AAAA: a.As16()})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return b.Finish()
+}
+
+// servePacket answers queries by UDP until c is closed.
+func (z zone) servePacket(c net.PacketConn) {
+	buf := make([]byte, mtu)
+	for {
+		n, from, err := c.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		if reply, err := z.answer(buf[:n]); err == nil {
+			c.WriteTo(reply, from)
+		}
+	}
+}
+
+// serveConn answers queries by TCP, each with its length in front (RFC 1035
+// section 4.2.2), until the peer closes.
+func (z zone) serveConn(c net.Conn) {
+	for {
+		var length [2]byte
+		if _, err := io.ReadFull(c, length[:]); err != nil {
+			return
+		}
+		query := make([]byte, binary.BigEndian.Uint16(length[:]))
+		if _, err := io.ReadFull(c, query); err != nil {
+			return
+		}
+		reply, err := z.answer(query)
+		if err != nil {
+			return
+		}
+		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package lab
+
+import (
+	"log/slog"
+	"time"
+)
+
+// defaultQueue is how much a link buffers unless told otherwise. 100 ms is what
+// the reference measurements used: between a good DSL line and a bloated one.
+const defaultQueue = 100 * time.Millisecond
+
+// A Direction is how one direction of a link treats packets. The zero Direction
+// delivers everything at once.
+type Direction struct {
+	// RateMbit is the rate of IP bytes in Mbit/s (10^6); 0 is unlimited.
+	RateMbit float64
+	// Delay is the one-way delay, added to the time in the queue.
+	Delay time.Duration
+	// Queue is the length of the drop-tail queue, as time at RateMbit. 0 means
+	// 100 ms. It has room for one packet of full size at least.
+	Queue time.Duration
+	// Loss is the share of packets lost at random, from 0 to 1.
+	Loss float64
+}
+
+// A Shape is how a link treats packets both ways. Up leads from home to the
+// network (on the server's leg: to the server), Down the other way.
+type Shape struct {
+	Up, Down Direction
+}
+
+// Line is the Shape of an ordinary access line: rates in Mbit/s and the
+// round-trip time that the line itself adds.
+func Line(downMbit, upMbit float64, rtt time.Duration) Shape {
+	return Shape{
+		Up:   Direction{RateMbit: upMbit, Delay: rtt / 2},
+		Down: Direction{RateMbit: downMbit, Delay: rtt / 2},
+	}
+}
+
+// DSL is the reference line of the measurements: 30/10 Mbit/s, R = 40 ms.
+func DSL() Shape { return Line(30, 10, 40*time.Millisecond) }
+
+// LTE is the second reference line: 20/10 Mbit/s, R = 60 ms.
+func LTE() Shape { return Line(20, 10, 60*time.Millisecond) }
+
+// A LinkConfig is one access link.
+type LinkConfig struct {
+	// Name is the link's name and that of its interface, at most 15 bytes.
+	Name  string
+	Shape Shape
+}
+
+// A Config says which Network to build. The zero Config is the reference lab.
+type Config struct {
+	// Links are the access links, the preferred one (lowest route metric) first.
+	// None means "dsl" with DSL() and "lte" with LTE().
+	Links []LinkConfig
+	// Server is the shape of the leg to the final server. The zero Shape means
+	// P = 20 ms and no rate limit.
+	Server Shape
+	// IPv6 gives every leg IPv6 addresses besides IPv4.
+	IPv6 bool
+	// Seed seeds the random loss, so that a run can be repeated.
+	Seed uint64
+	// Log takes steps at debug level; nil discards them.
+	Log *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if len(c.Links) == 0 {
+		c.Links = []LinkConfig{{"dsl", DSL()}, {"lte", LTE()}}
+	}
+	if c.Server == (Shape{}) {
+		c.Server = Line(0, 0, 20*time.Millisecond)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
