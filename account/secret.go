@@ -21,15 +21,22 @@ const hidden = "…"
 // only [Secret.Text] and [Secret.Key] give it away. The zero Secret is no
 // secret and verifies nothing.
 type Secret struct {
-	// A pointer, because fmt prints the unexported fields of other packages'
-	// structs without asking Format: then an address appears, not the key.
-	key *[SecretSize]byte
+	// A pointer to a pointer, because fmt prints what is in unexported fields of
+	// somebody's struct without asking Format. It follows one pointer where the
+	// verb does not suit it, as %s does not, but never two: an address appears,
+	// not the key.
+	key **[SecretSize]byte
+}
+
+func makeSecret(key [SecretSize]byte) Secret {
+	p := &key
+	return Secret{key: &p}
 }
 
 func newSecret() Secret {
-	s := Secret{key: new([SecretSize]byte)}
-	rand.Read(s.key[:]) // never fails: it ends the program instead
-	return s
+	var key [SecretSize]byte
+	rand.Read(key[:]) // never fails: it ends the program instead
+	return makeSecret(key)
 }
 
 // parseSecret reads what Text wrote. Its errors do not repeat the text.
@@ -41,7 +48,7 @@ func parseSecret(text string) (Secret, error) {
 	case len(b) != SecretSize:
 		return Secret{}, fmt.Errorf("secret of %d bytes, want %d", len(b), SecretSize)
 	}
-	return Secret{key: (*[SecretSize]byte)(b)}, nil
+	return makeSecret([SecretSize]byte(b)), nil
 }
 
 // Text returns the secret itself in base64url without padding (RFC 4648 section
@@ -50,7 +57,7 @@ func (s Secret) Text() string {
 	if s.key == nil {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString(s.key[:])
+	return base64.RawURLEncoding.EncodeToString((*s.key)[:])
 }
 
 // Key returns the secret's bytes. Do not log them.
@@ -58,7 +65,7 @@ func (s Secret) Key() [SecretSize]byte {
 	if s.key == nil {
 		return [SecretSize]byte{}
 	}
-	return *s.key
+	return **s.key
 }
 
 // String returns "…".

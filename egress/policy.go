@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 )
@@ -90,7 +91,7 @@ func (e embedding) extract(ip netip.Addr) netip.Addr {
 // addresses of this host.
 func forbidden(ip netip.Addr, own []netip.Addr, allowPrivate bool) error {
 	if !ip.IsValid() {
-		return fmt.Errorf("no address")
+		return errors.New("no address")
 	}
 	ip = ip.WithZone("")
 	if why := match(ip, own, allowPrivate); why != "" {
