@@ -2,7 +2,12 @@ package link
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
+	"time"
 )
 
 // A Config says which links there are and where the journal is kept.
@@ -10,41 +15,241 @@ type Config struct {
 	// Wanted are the links by name. If it is empty, every interface with a default
 	// route in the main table is a link, and those that gain one later.
 	Wanted []Wanted
-	// StateDir holds the journal links.json. It must survive the process, and
-	// need not survive the machine. Empty means that a crash cannot be cleaned.
+	// StateDir holds the journal links.json and is made if it does not exist. It must
+	// outlive the process, and need not outlive the boot. Empty means that endpoints,
+	// limits and sysctls stay after a crash.
 	StateDir string
 	// Log gets one line per change of a link; nil means none.
 	Log *slog.Logger
 }
 
+// Times chosen by us.
+const (
+	// settle is how long related events are collected. A DHCP client adds address
+	// and routes within a few milliseconds.
+	settle = 20 * time.Millisecond
+	// resync is how often everything is looked at without any event: somebody may have
+	// flushed rules or endpoints, and those of the path manager raise no event.
+	resync = time.Minute
+	// retry is the wait after a failure: most are races with a link that is changing.
+	retry = time.Second
+)
+
 // A Manager owns what this host's kernel knows about the links.
-type Manager struct{}
+type Manager struct {
+	log     *slog.Logger
+	stop    chan struct{}
+	planner planner
+
+	work    sync.Mutex // held while the kernel is looked at and changed
+	kernel  kernel     // nil: there is none to manage
+	journal *journal
+	closed  bool
+	broken  map[string]bool // steps that failed last time, by their text
+
+	mu      sync.Mutex // guards what follows
+	links   []Link
+	changed chan struct{}
+	idle    string // why nothing is managed, or ""
+	trouble string // what could not be done, or ""
+}
 
 // New cleans what a crashed process left, then brings the kernel in step with
 // the links of now. It fails on a Config that cannot be right and where the
-// state directory cannot be written. It does not fail where the right or MPTCP
-// is missing: then the Manager only observes, see [Manager.Managing].
-func New(cfg Config) (*Manager, error) { return &Manager{}, nil }
+// journal cannot be read or written. It does not fail where the right or MPTCP
+// is missing: then the Manager only observes, see [Manager.Managing]. A link
+// that does not exist is no error, it is waited for.
+//
+// The Manager stays with the network namespace of the calling thread, save for
+// sysctls, which are always the process's own.
+func New(cfg Config) (*Manager, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	k, idle, err := openKernel()
+	if err != nil {
+		return nil, err
+	}
+	return newManager(cfg, k, idle)
+}
 
-// Serve follows the links until ctx ends, then takes everything back.
+func (cfg Config) check() error {
+	names := map[string]bool{}
+	for _, w := range cfg.Wanted {
+		if err := w.check(); err != nil {
+			return err
+		}
+		if names[w.Name] {
+			return fmt.Errorf("link %q is given twice", w.Name)
+		}
+		names[w.Name] = true
+	}
+	return nil
+}
+
+// newManager takes over k, which may be nil if idle says why.
+func newManager(cfg Config, k kernel, idle string) (*Manager, error) {
+	m := &Manager{
+		log:     cfg.Log,
+		stop:    make(chan struct{}),
+		planner: planner{wanted: slices.Clone(cfg.Wanted)},
+		kernel:  k,
+		journal: &journal{},
+		broken:  map[string]bool{},
+		changed: make(chan struct{}),
+		idle:    idle,
+	}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	if idle != "" {
+		m.log.Warn("links are only observed", "reason", idle)
+	}
+	if k == nil {
+		return m, nil
+	}
+	if err := m.start(cfg.StateDir); err != nil {
+		return nil, errors.Join(err, k.close())
+	}
+	return m, nil
+}
+
+func (m *Manager) start(dir string) (err error) {
+	if m.idle == "" {
+		if m.journal, err = readJournal(dir, m.kernel.where()); err != nil {
+			return err
+		}
+		if err := m.undo(); err != nil {
+			return fmt.Errorf("clean up after an earlier run: %w", err)
+		}
+		if err := m.journal.write(); err != nil {
+			return err
+		}
+	}
+	return m.reconcile()
+}
+
+// CleanUp takes back what a killed process left, as [New] does, and nothing else.
+func CleanUp(cfg Config) error {
+	k, idle, err := openKernel()
+	if err != nil {
+		return err
+	}
+	if k == nil || idle != "" {
+		if k != nil {
+			err = k.close()
+		}
+		return errors.Join(errors.New(idle), err)
+	}
+	m := &Manager{log: slog.New(slog.DiscardHandler), kernel: k}
+	if m.journal, err = readJournal(cfg.StateDir, k.where()); err == nil {
+		err = m.undo()
+	}
+	return errors.Join(err, k.close())
+}
+
+// Serve follows the links until ctx ends or the Manager is closed, then takes
+// everything back. Failures to change the kernel are logged and tried again, and
+// shown by [Manager.Managing].
 func (m *Manager) Serve(ctx context.Context) error {
-	<-ctx.Done()
+	if m.kernel != nil {
+		m.follow(ctx)
+	} else {
+		select {
+		case <-ctx.Done():
+		case <-m.stop:
+		}
+	}
 	return m.Close()
 }
 
-// Links returns the links as they are now, named ones in the order of their
-// names. The caller owns the slice.
-func (m *Manager) Links() []Link { return nil }
+func (m *Manager) follow(ctx context.Context) {
+	again := time.NewTicker(resync)
+	defer again.Stop()
+	settled := time.NewTimer(settle)
+	settled.Stop()
+	defer settled.Stop()
+	waiting := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.stop:
+			return
+		case <-m.kernel.alarm().rung:
+			if m.kernel.alarm().take() == soon {
+				if !waiting {
+					settled.Reset(settle)
+					waiting = true
+				}
+				continue
+			}
+		case <-settled.C:
+		case <-again.C:
+		}
+		settled.Stop()
+		waiting = false
+		switch err := m.reconcile(); {
+		case err != nil:
+			m.log.Warn("links could not be followed", "error", err)
+			settled.Reset(retry)
+		case m.troubled():
+			settled.Reset(retry)
+		}
+	}
+}
+
+// Links returns the links as they are now, in the order of their names. The
+// caller owns the slice.
+func (m *Manager) Links() []Link {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	links := slices.Clone(m.links)
+	for i := range links {
+		links[i].Addrs = slices.Clone(links[i].Addrs)
+	}
+	return links
+}
 
 // Changed returns a channel that is closed at the next change of any link. Take
 // the channel first, then the Links, or a change between the two is missed.
-func (m *Manager) Changed() <-chan struct{} { return nil }
+func (m *Manager) Changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
 
 // Managing reports whether the kernel follows the links. If not, why says what
 // is missing and how to give it. If so, why names what could not be
 // done, or is "".
-func (m *Manager) Managing() (ok bool, why string) { return false, "not built yet" }
+func (m *Manager) Managing() (ok bool, why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.idle != "" {
+		return false, m.idle
+	}
+	return true, m.trouble
+}
 
 // Close takes back everything that was done to the kernel. It may be called
-// more than once, and beside Serve.
-func (m *Manager) Close() error { return nil }
+// more than once, and beside Serve. If something could not be taken back, the
+// journal stays for the next start.
+func (m *Manager) Close() error {
+	m.work.Lock()
+	defer m.work.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	close(m.stop)
+	if m.kernel == nil {
+		return nil
+	}
+	var err error
+	if m.idle == "" {
+		if err = m.undo(); err != nil {
+			err = fmt.Errorf("restore what links changed: %w", err)
+		}
+	}
+	return errors.Join(err, m.kernel.close())
+}

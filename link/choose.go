@@ -1,0 +1,123 @@
+package link
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// chooseEndpoints gives the kernel's few endpoints to the links that are up:
+// first one to each link, then the second family; On links before the others.
+// Every link gets one, also that of the main default route, for only then can a
+// connection's first subflow be closed and come back.
+func (p *plan) chooseEndpoints(o *observed, links []*candidate) {
+	free := maxEndpoints
+	foreign := map[string]bool{}
+	for _, e := range o.endpoints {
+		if !e.ours && !e.implicit {
+			free--
+			foreign[e.addr.String()] = true
+		}
+	}
+	order := slices.Clone(links)
+	slices.SortStableFunc(order, func(a, b *candidate) int { return a.rank() - b.rank() })
+	for turn := range 2 {
+		for _, c := range order {
+			if c.State != Up || len(c.sources) <= turn {
+				continue
+			}
+			e := endpoint{addr: c.sources[turn].addr, index: c.Index, dev: c.Name, backup: c.Mode != On}
+			switch {
+			case foreign[e.addr.String()]:
+				c.note(fmt.Sprintf("%s already is an endpoint that others made; it is left as it is", e.addr))
+			case free == 0:
+				c.note(fmt.Sprintf("no endpoint for %s, the kernel has only %d", e.addr, maxEndpoints))
+			default:
+				free--
+				p.endpoints = append(p.endpoints, e)
+			}
+		}
+	}
+}
+
+func (c *candidate) rank() int {
+	if c.Mode == On {
+		return 0
+	}
+	return 1
+}
+
+// wantedLimits allows one more subflow per link, and as many addresses announced by
+// the server. An ordinary server announces none. One behind a load balancer
+// can only be joined at an address it announces, so refusing those, as the
+// kernel does by default, would leave it on one link. Limits are never lowered:
+// other programs' connections share them.
+func wantedLimits(base limits, links int) limits {
+	n := min(links, maxEndpoints)
+	return base.raisedTo(limits{Subflows: n, AddAddrAccepted: n})
+}
+
+// The settings of the kernel, chosen by us.
+const (
+	// pathBlackhole: with the default of 3600 s, one outage of 2.6 s while connecting
+	// switched MPTCP off for the whole host (measured on Linux 6.18).
+	pathBlackhole = "net/mptcp/blackhole_timeout"
+	// pathSynRetrans: by default the third SYN has no MPTCP option any more. 32 is
+	// more than the kernel ever sends, so a slow link stays with MPTCP.
+	pathSynRetrans  = "net/mptcp/syn_retrans_before_tcp_fallback"
+	leastSynRetrans = 32
+	// pathClose is how long, in seconds, a connection lives without any subflow: a
+	// router that lost all links may need minutes to get one back.
+	pathClose  = "net/mptcp/close_timeout"
+	leastClose = 300
+	// pathRmem, pathWmem: buffers must hold the rate of all links times the longest
+	// round trip. With 1 MB, two links of 20 and 300 ms were slower than one.
+	pathRmem   = "net/ipv4/tcp_rmem"
+	pathWmem   = "net/ipv4/tcp_wmem"
+	leastBytes = 16 << 20
+)
+
+// sysctlPaths are those read at every observation, besides rp_filter.
+var sysctlPaths = [...]string{pathBlackhole, pathSynRetrans, pathClose, pathRmem, pathWmem, pathFilter("all")}
+
+// pathFilter is the reverse path filter of a device or of "all"; the larger of
+// both counts (ip-sysctl.rst).
+func pathFilter(dev string) string { return "net/ipv4/conf/" + dev + "/rp_filter" }
+
+// wantedSysctls returns the settings to change. Values are raised, never
+// lowered, save the blackhole time-out, where 0 is the strongest. What the kernel does
+// not have is left out.
+//
+// tcp_slow_start_after_idle stays as it is: it would change every TCP connection of
+// the host, and a gateway sends little.
+func wantedSysctls(have map[string]string, links []*candidate) (set []sysctl) {
+	if v, ok := have[pathBlackhole]; ok && v != "0" {
+		set = append(set, sysctl{pathBlackhole, "0"})
+	}
+	least := func(path string, want int) {
+		v, ok := have[path]
+		f := strings.Fields(v)
+		if !ok || len(f) == 0 {
+			return
+		}
+		last := &f[len(f)-1]
+		if n, err := strconv.Atoi(*last); err == nil && n < want {
+			*last = strconv.Itoa(want)
+			set = append(set, sysctl{path, strings.Join(f, "\t")})
+		}
+	}
+	least(pathSynRetrans, leastSynRetrans)
+	least(pathClose, leastClose)
+	least(pathRmem, leastBytes)
+	least(pathWmem, leastBytes)
+	for _, c := range links {
+		// Strict filtering (1) drops answers that a later rule of somebody else sends
+		// another way. Loose (2) on the link is enough, whatever "all" says; no
+		// filtering (0) stays, for 2 would be stricter.
+		if own := have[pathFilter(c.Name)]; c.Table != 0 && max(own, have[pathFilter("all")]) == "1" {
+			set = append(set, sysctl{pathFilter(c.Name), "2"})
+		}
+	}
+	return set
+}

@@ -1,0 +1,66 @@
+package link
+
+import "slices"
+
+// The verbs of steps, as ip(8) has them.
+const (
+	verbAdd     = "add"
+	verbReplace = "replace"
+	verbDel     = "del"
+	verbDelete  = "delete" // of an endpoint
+	verbChange  = "change" // of an endpoint's flags
+	verbSet     = "set"
+)
+
+// A step is one change of the kernel.
+type step struct {
+	verb string
+	item item
+}
+
+func (s step) String() string { return s.item.line(s.verb) }
+
+// diff returns the steps that lead from what is there to the plan. Endpoints of
+// lost links go first, for traffic waits on them; new endpoints come last, for
+// the kernel joins at once and the routes must be right by then.
+func diff(o *observed, p *plan) (steps []step) {
+	do := func(verb string, it item) { steps = append(steps, step{verb, it}) }
+	for _, e := range o.endpoints {
+		if e.ours && !slices.ContainsFunc(p.endpoints, e.same) {
+			do(verbDelete, e)
+		}
+	}
+	for _, e := range p.endpoints {
+		if i := slices.IndexFunc(o.endpoints, e.same); i >= 0 && o.endpoints[i].ours && o.endpoints[i].backup != e.backup {
+			do(verbChange, e)
+		}
+	}
+	for _, s := range p.sysctls {
+		do(verbSet, s)
+	}
+	if l := o.limits.raisedTo(p.limits); l != o.limits {
+		do(verbSet, l)
+	}
+	missing(p.routes, o.routes, verbReplace, do)
+	missing(p.rules, o.rules, verbAdd, do)
+	missing(o.rules, p.rules, verbDel, do)
+	missing(o.routes, p.routes, verbDel, do)
+	for _, e := range p.endpoints {
+		if !slices.ContainsFunc(o.endpoints, func(f endpoint) bool { return f.ours && e.same(f) }) {
+			do(verbAdd, e)
+		}
+	}
+	return steps
+}
+
+// missing does verb to each of want that is not in have.
+func missing[T interface {
+	comparable
+	item
+}](want, have []T, verb string, do func(string, item)) {
+	for _, w := range want {
+		if !slices.Contains(have, w) {
+			do(verb, w)
+		}
+	}
+}

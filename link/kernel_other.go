@@ -1,0 +1,8 @@
+//go:build !linux
+
+package link
+
+// openKernel says that there is nothing to manage here.
+func openKernel() (k kernel, idle string, err error) {
+	return nil, "link management needs Linux", nil
+}
