@@ -77,6 +77,9 @@ func (s *Server) accept5(in *input) (*proxy.Request, error) {
 			return nil, err
 		}
 	}
+	if err := in.flush(); err != nil {
+		return nil, fmt.Errorf("socks5 method: %w", err)
+	}
 	m, err := ReadRequest(in)
 	if err == nil && m.Command != Connect {
 		err = &proxy.Error{Reason: proxy.CommandUnsupported, Err: fmt.Errorf("socks5 request: command %d", m.Command)}
@@ -104,6 +107,9 @@ func (s *Server) choose(offered []byte) byte {
 
 // authenticate is the exchange of RFC 1929.
 func (s *Server) authenticate(in *input) (account string, err error) {
+	if err := in.flush(); err != nil {
+		return "", fmt.Errorf("socks5 method: %w", err)
+	}
 	user, password, err := ReadAuth(in)
 	if err != nil {
 		return "", err

@@ -20,9 +20,9 @@ const (
 	lingerBytes = 256 << 10
 )
 
-// An input reads a handshake in as few reads as possible, and holds back the
-// replies until the client has to say more: then, and only then, it may be
-// waiting for them.
+// An input reads a handshake in as few reads as possible, and holds the replies
+// back until the client may be waiting for them: that is between two messages,
+// when nothing is left to read.
 type input struct {
 	c      proxy.Conn
 	buf    []byte
@@ -56,17 +56,22 @@ func (in *input) peek() (byte, error) {
 	return in.unread[0], nil
 }
 
-// fill reads once if the buffer is empty, after the replies have gone out.
+// flush sends the replies if a client that goes step by step could be waiting for
+// them. It is called between two messages.
+func (in *input) flush() error {
+	if len(in.unread) > 0 || len(in.out) == 0 {
+		return nil
+	}
+	out := in.out
+	in.out = nil
+	_, err := in.c.Write(out)
+	return err
+}
+
+// fill reads once if the buffer is empty.
 func (in *input) fill() error {
 	if len(in.unread) > 0 {
 		return nil
-	}
-	if len(in.out) > 0 {
-		out := in.out
-		in.out = nil
-		if _, err := in.c.Write(out); err != nil {
-			return err
-		}
 	}
 	n, err := in.c.Read(in.buf)
 	in.unread = in.buf[:n]
