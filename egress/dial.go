@@ -3,6 +3,7 @@ package egress
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -26,11 +27,24 @@ func dialTCP(ctx context.Context, to netip.AddrPort) (proxy.Conn, error) {
 // attempt dials one address and gives a failure its reason.
 func (d *Dialer) attempt(ctx context.Context, to netip.AddrPort) (proxy.Conn, error) {
 	c, err := d.dial(ctx, to)
+	if err == nil && !d.allowPrivate && sameHost(c) {
+		c.Close()
+		return nil, &proxy.Error{Reason: proxy.NotAllowed, Err: fmt.Errorf("%v is not to be reached: this host answers there", to.Addr())}
+	}
 	if err == nil {
 		return c, nil
 	}
 	d.log.Debug("attempt failed", "to", to, "err", err)
 	return nil, &proxy.Error{Reason: d.reason(to.Addr(), err), Err: err}
+}
+
+// sameHost reports whether both ends have one IP address, as the kernel arranges
+// it when a host calls itself. That finds addresses which no interface shows: one
+// gained a moment ago, and whole prefixes routed to this host (type local).
+func sameHost(c proxy.Conn) bool {
+	here, ok1 := c.LocalAddr().(*net.TCPAddr)
+	there, ok2 := c.RemoteAddr().(*net.TCPAddr)
+	return ok1 && ok2 && here.IP != nil && here.IP.Equal(there.IP)
 }
 
 // reason is proxy.ReasonOf with what only the one who connects knows.

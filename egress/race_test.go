@@ -45,12 +45,13 @@ type fakeHost struct {
 	after time.Duration
 	err   error
 	deaf  bool // does not notice that its caller gave up
+	self  bool // is this host
 }
 
 type fakeConn struct {
 	net.Conn // nil: nothing else is called
 	net      *fakeNet
-	ip       netip.Addr
+	ip, here netip.Addr
 	once     sync.Once
 	wrote    []byte
 	writeErr error
@@ -61,6 +62,8 @@ func (c *fakeConn) Write(b []byte) (int, error) {
 	return len(b), c.writeErr
 }
 func (c *fakeConn) SetWriteDeadline(time.Time) error { return nil }
+func (c *fakeConn) LocalAddr() net.Addr              { return &net.TCPAddr{IP: c.here.AsSlice(), Port: 40000} }
+func (c *fakeConn) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: c.ip.AsSlice(), Port: 443} }
 func (c *fakeConn) CloseWrite() error                { return nil }
 func (c *fakeConn) Close() error {
 	c.once.Do(func() { c.net.mu.Lock(); c.net.open--; c.net.mu.Unlock() })
@@ -101,7 +104,11 @@ func (n *fakeNet) dial(ctx context.Context, to netip.AddrPort) (proxy.Conn, erro
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.open++
-	return &fakeConn{net: n, ip: to.Addr()}, nil
+	here := netip.MustParseAddr("5.9.17.33")
+	if h.self {
+		here = to.Addr()
+	}
+	return &fakeConn{net: n, ip: to.Addr(), here: here}, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -171,12 +178,14 @@ func TestRace(t *testing.T) {
 			reason: proxy.NotAllowed, text: "169.254.169.254 is not to be reached: link-local, RFC 3927", took: 5 * ms},
 		{name: "own address", v6: fakeAnswer{0, []string{"2a01:4f8::7"}, nil}, v4: fakeAnswer{5 * ms, nil, nil},
 			reason: proxy.NotAllowed, text: "an address of this host", took: 5 * ms},
+		{name: "this host answers", v4: fakeAnswer{0, []string{four}, nil}, hosts: map[string]fakeHost{four: {self: true}},
+			reason: proxy.NotAllowed, text: "8.8.8.8 is not to be reached: this host answers", tries: []string{"0s " + four}},
 		{name: "no such name", reason: proxy.NameNotFound, text: "no such host"},
 		{name: "resolver fails", v6: fakeAnswer{0, nil, servfail}, v4: fakeAnswer{0, nil, servfail}, reason: proxy.HostUnreachable, text: "misbehaving"},
 		{name: "half of the resolver fails", v4: fakeAnswer{0, nil, servfail}, reason: proxy.HostUnreachable, text: "misbehaving"},
 		{name: "resolver is silent", v6: fakeAnswer{after: time.Hour}, v4: fakeAnswer{after: time.Hour}, reason: proxy.TimedOut, took: 10 * time.Second},
 		{name: "A none, AAAA silent", v6: fakeAnswer{after: time.Hour}, reason: proxy.TimedOut, took: 10 * time.Second},
-		{name: "silence", v6: fakeAnswer{0, []string{six}, nil}, v4: fakeAnswer{0, []string{four}, nil}, reason: proxy.TimedOut, text: six,
+		{name: "silence", v6: fakeAnswer{0, []string{six}, nil}, v4: fakeAnswer{0, []string{four}, nil}, reason: proxy.TimedOut, text: "dial tcp",
 			tries: []string{"0s " + six, "250ms " + four}, took: 10 * time.Second},
 		{name: "refused tells more than silence", v6: fakeAnswer{0, []string{six}, nil}, v4: fakeAnswer{0, []string{four}, nil},
 			hosts:  map[string]fakeHost{four: down(10*ms, syscall.ECONNREFUSED)},
