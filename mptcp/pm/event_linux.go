@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -43,8 +44,8 @@ const eventBuffer = 1 << 20
 
 type events struct {
 	c      *genetlink.Conn
-	family uint16
 	queue  []genetlink.Message
+	closed atomic.Bool
 }
 
 func subscribe() (*events, error) {
@@ -70,12 +71,15 @@ func join(conn *genetlink.Conn, family genetlink.Family) (*events, error) {
 		if err := conn.JoinGroup(g.ID); err != nil {
 			return nil, err
 		}
-		return &events{c: conn, family: family.ID}, nil
+		return &events{c: conn}, nil
 	}
 	return nil, fmt.Errorf("%w: no netlink group %s", ErrUnsupported, eventGroup)
 }
 
-func (e *events) close() error { return e.c.Close() }
+func (e *events) close() error {
+	e.closed.Store(true)
+	return e.c.Close()
+}
 
 func (e *events) next(ctx context.Context) (Event, error) {
 	for len(e.queue) == 0 {
@@ -85,6 +89,8 @@ func (e *events) next(ctx context.Context) (Event, error) {
 			return Event{}, ctx.Err()
 		case errors.Is(err, unix.ENOBUFS):
 			return Event{}, ErrOverrun
+		case err != nil && e.closed.Load():
+			return Event{}, fmt.Errorf("receive MPTCP events: %w", os.ErrClosed)
 		case err != nil:
 			return Event{}, fmt.Errorf("receive MPTCP events: %w", err)
 		}
