@@ -76,7 +76,6 @@ func Download(ctx context.Context, t Transfer) (Result, error) {
 			err = fmt.Errorf("download %s: %w", t.URL, err)
 		}
 	}
-	m.result.SHA256 = resp.Trailer.Get(SumTrailer)
 	return m.result, err
 }
 

@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"time"
 )
@@ -24,8 +26,7 @@ type Result struct {
 	LongestGap, GapAt time.Duration
 	// Buckets are the bytes that came in each BucketLength since the first one.
 	Buckets []int64
-	// SHA256 is the sum of the body as its server told it in a trailer or in the
-	// answer to an upload, empty if it did not.
+	// SHA256 is the sum of the body as it arrived, to be held against [Sum].
 	SHA256 string
 }
 
@@ -63,11 +64,14 @@ func newMeter(first time.Time) *meter { return &meter{first: first, last: first}
 
 // drain reads r to its end.
 func (m *meter) drain(r io.Reader) error {
+	sum := sha256.New()
+	defer func() { m.result.SHA256 = hex.EncodeToString(sum.Sum(nil)) }()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := r.Read(buf)
 		if n > 0 {
 			m.add(n, time.Now())
+			sum.Write(buf[:n])
 		}
 		if err == io.EOF {
 			return nil
