@@ -259,6 +259,7 @@ func TestKernelEvents(t *testing.T) {
 	})
 	server.SetLinger(0)
 	server.Close()
+	client.Close() // a reset alone does not end the connection
 	wait(t, e, "end", func(ev Event) bool { return ev.Kind == Closed && ev.Token == joined.Token })
 }
 
