@@ -111,7 +111,7 @@ func TestDialLiteral(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := &fakeNet{hosts: tt.hosts}
-				d := n.dialer(Config{Own: []netip.Addr{netip.MustParseAddr("9.9.9.9")}})
+				d := n.dialer(Config{Own: []netip.Addr{netip.MustParseAddr("::ffff:9.9.9.9")}})
 				d.host.interfaces = func() (own []netip.Addr, _ error) {
 					for _, s := range tt.own {
 						own = append(own, netip.MustParseAddr(s))
