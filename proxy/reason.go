@@ -15,18 +15,18 @@ type Reason uint8
 // The reasons. The zero Reason is the general failure, so that a forgotten
 // reason never reads as success.
 const (
-	Failed              Reason = iota // anything that has no better name here
-	NotAllowed                        // the policy forbids this destination
-	NetworkUnreachable                // no route to the destination's network
-	HostUnreachable                   // the host does not answer on its network
-	NameNotFound                      // the host name does not exist or has no address
-	Refused                           // the destination answered with a reset
-	TimedOut                          // no answer in time
-	CommandUnsupported                // not CONNECT
-	AddressUnsupported                // address type unknown, or a family this host does not have
-	AuthenticationFailed              // unknown account or wrong secret
-	Overloaded                        // a limit on connections was reached
-	RelayUnreachable                  // the gateway has no living path to its relay
+	Failed               Reason = iota // anything that has no better name here
+	NotAllowed                         // the policy forbids this destination
+	NetworkUnreachable                 // no route to the destination's network
+	HostUnreachable                    // the host does not answer on its network
+	NameNotFound                       // the host name does not exist or has no address
+	Refused                            // the destination answered with a reset
+	TimedOut                           // no answer in time
+	CommandUnsupported                 // not CONNECT
+	AddressUnsupported                 // address type unknown, or a family this host does not have
+	AuthenticationFailed               // unknown account or wrong secret
+	Overloaded                         // a limit on connections was reached
+	RelayUnreachable                   // the gateway has no living path to its relay
 	numReasons
 )
 
@@ -105,4 +105,15 @@ func ReasonOf(err error) Reason {
 		return TimedOut
 	}
 	return Failed
+}
+
+// Passing reports whether an error of accept is a lack that passes: descriptors,
+// memory, or a client that left early. A listener lives on after it.
+func Passing(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }

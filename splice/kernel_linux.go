@@ -22,7 +22,7 @@ type pipe struct{ r, w int }
 
 // pipes keeps a few empty pipes, which cost two system calls to make and two to
 // set up. What does not fit is closed.
-var pipes = make(chan *pipe, 64)
+var pipes = make(chan *pipe, maxPipes)
 
 func getPipe() (*pipe, error) {
 	select {

@@ -2,28 +2,38 @@ package splice
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"sync"
+	"sync/atomic"
 )
 
 // A TLSConn is a TLS session made for joining: it can wait for input without a
-// buffer, and it tells a cut-off stream from a finished one.
+// buffer, it tells a cut-off stream from a finished one, and it can be aborted.
 type TLSConn struct {
 	*tls.Conn
-	below *below
+
+	// OnClose, if set before the first Close, is called once while the socket is
+	// still open: the last moment to ask the kernel what it carried.
+	OnClose func()
+
+	below   *below
+	aborted atomic.Bool
+	close   sync.Once
 }
 
 // ServerTLS starts the server side of TLS on c. First are bytes already read
 // from c. The handshake runs with the first Read, Write or Handshake.
 func ServerTLS(c net.Conn, first []byte, config *tls.Config) *TLSConn {
 	b := newBelow(c, first)
-	return &TLSConn{tls.Server(b, config), b}
+	return &TLSConn{Conn: tls.Server(b, config), below: b}
 }
 
 // ClientTLS starts the client side of TLS on c, as ServerTLS does the other.
 func ClientTLS(c net.Conn, config *tls.Config) *TLSConn {
 	b := newBelow(c, nil)
-	return &TLSConn{tls.Client(b, config), b}
+	return &TLSConn{Conn: tls.Client(b, config), below: b}
 }
 
 // Read is tls.Conn's, but a peer that ends TCP without ending TLS has not
@@ -36,8 +46,50 @@ func (c *TLSConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Wait returns nil when the peer has sent something, and an error when the
+// stream has ended or the read deadline has passed. Nothing is taken from the
+// stream, except where the system has no readiness calls.
+func (c *TLSConn) Wait() error {
+	if c.below.sock != nil {
+		return c.below.sock.waitRead()
+	}
+	_, err := c.Read(make([]byte, 1))
+	return err
+}
+
 // NetConn returns the connection below TLS: the socket itself.
 func (c *TLSConn) NetConn() net.Conn { return c.below.Conn }
+
+// SetLinger is the socket's. With 0, Close becomes an abort: it sends a reset and
+// no close_notify, which would make the stream look finished.
+func (c *TLSConn) SetLinger(sec int) error {
+	s, ok := c.below.Conn.(interface{ SetLinger(sec int) error })
+	if !ok {
+		return nil
+	}
+	c.aborted.Store(sec == 0)
+	return s.SetLinger(sec)
+}
+
+// Close ends TLS and the connection below it.
+func (c *TLSConn) Close() error {
+	err := net.ErrClosed
+	c.close.Do(func() {
+		if c.OnClose != nil {
+			c.OnClose()
+		}
+		if c.aborted.Load() {
+			err = c.below.Conn.Close()
+		} else {
+			err = c.Conn.Close()
+		}
+	})
+	// A Close that waits for room to say goodbye must not hold up an abort.
+	if errors.Is(err, net.ErrClosed) && c.aborted.Load() {
+		err = c.below.Conn.Close()
+	}
+	return err
+}
 
 func (c *TLSConn) tryRead(p []byte) (int, error) {
 	c.below.try = true
@@ -46,9 +98,7 @@ func (c *TLSConn) tryRead(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *TLSConn) waitRead() error {
-	return c.below.sock.waitRead()
-}
+func (c *TLSConn) waitRead() error { return c.below.sock.waitRead() }
 
 // below is the connection as TLS sees it. Only the reading goroutine uses its
 // fields.

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"tributary/dashboard"
+	"tributary/gateway"
+	"tributary/link"
+	"tributary/mptcp"
+	"tributary/proto/join"
+)
+
+const gatewayUsage = `
+tributary gateway [--config FILE] [--state DIR] [--join LINK] [--socks ADDR:PORT] [--link DEV[=MODE]]... [--api ADDR:PORT]
+
+The client side. Point browsers and programs at the --socks port, which speaks
+SOCKS4, 4a and 5 and HTTP CONNECT. The join link is what "tributary relay"
+printed; it is remembered. "--join -" reads it from standard input, where no
+process list shows it.
+
+Without --link, every interface with a default route is a link. MODE is on
+(default), backup, overflow or off.`
+
+var (
+	defaultSOCKS = netip.MustParseAddrPort("127.0.0.1:1080")
+	defaultAPI   = netip.MustParseAddrPort("127.0.0.1:8081")
+)
+
+func runGateway(ctx context.Context, std stdio, args []string) error {
+	fs := newFlags("gateway", gatewayUsage, std)
+	dir := fs.String("state", "", "directory for the join link and the journal of kernel changes (default /var/lib/tributary, or the user's own)")
+	joinText := fs.String("join", "", "the relay's join link, or - to read it from standard input")
+	socks, api := addrPortFlag{defaultSOCKS}, addrPortFlag{defaultAPI}
+	fs.Var(&socks, "socks", "where clients ask")
+	fs.Var(&api, "api", "where status is served")
+	var wanted []link.Wanted
+	fs.Func("link", "use this interface as a link, as `DEV[=MODE]`; may be repeated", func(s string) error {
+		w, err := link.ParseWanted(s)
+		wanted = append(wanted, w)
+		return err
+	})
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	given := strings.Clone(*joinText) // hideSecret overwrites the original
+	hideSecret(given)
+	state, err := stateDir(*dir)
+	if err != nil {
+		return err
+	}
+	relay, err := joinLink(state, given, std.in)
+	if err != nil {
+		return err
+	}
+	log := newLog(std.err)
+	links, err := link.New(link.Config{Wanted: wanted, StateDir: state, Log: log})
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	g, err := gateway.New(gateway.Config{SOCKS: socks.AddrPort, Relay: relay, Links: links, Log: log})
+	if err != nil {
+		return portHint(err, "--socks")
+	}
+	status, err := dashboard.New(api.AddrPort, func() any { return g.Status() })
+	if err != nil {
+		return portHint(err, "--api")
+	}
+	if err := mptcp.Supported(); err != nil {
+		log.Warn("no Multipath TCP: running on a single path", "err", err, "hint", hintOf(err))
+	} else if ok, why := links.Managing(); !ok {
+		log.Warn("links are not cared for", "why", why)
+	}
+	log.Info("ready", "socks", g.Addr(), "api", status.Addr(), "relay", relay.Host)
+	notifySystemd("READY=1")
+	return serveAll(ctx, links.Serve, status.Serve, g.Serve)
+}
+
+// serveAll runs services until ctx ends or one of them fails, and returns the
+// first failure.
+func serveAll(ctx context.Context, services ...func(context.Context) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	var once sync.Once
+	var first error
+	for _, serve := range services {
+		wg.Go(func() {
+			if err := serve(ctx); err != nil {
+				once.Do(func() { first = err })
+				stop(err)
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}
+
+// joinFile holds the join link between starts. It is a secret.
+const joinFile = "join"
+
+// joinLink returns the link given now, which it remembers, or the one remembered.
+func joinLink(dir, text string, stdin io.Reader) (join.Link, error) {
+	path := filepath.Join(dir, joinFile)
+	if text == "-" {
+		b, err := io.ReadAll(io.LimitReader(stdin, 4096))
+		if err != nil {
+			return join.Link{}, fmt.Errorf("read the join link: %w", err)
+		}
+		text = string(b)
+	}
+	if text != "" {
+		l, err := join.Parse(text)
+		if err != nil {
+			return join.Link{}, &usageError{fmt.Errorf("join link: %w", err), "copy the whole line that the relay printed, in single quotes"}
+		}
+		if err := os.WriteFile(path, []byte(l.Text()+"\n"), 0o600); err != nil {
+			return join.Link{}, fmt.Errorf("remember the join link: %w", err)
+		}
+		return l, nil
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return join.Link{}, &usageError{errors.New("no relay to join"), "run \"tributary relay\" on the server, then: tributary gateway --join 'LINK'"}
+	} else if err != nil {
+		return join.Link{}, fmt.Errorf("read the remembered join link: %w", err)
+	}
+	l, err := join.Parse(strings.TrimSpace(string(b)))
+	if err != nil {
+		return join.Link{}, fmt.Errorf("remembered join link in %s: %w", path, err)
+	}
+	return l, nil
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"tributary/account"
+	"tributary/mptcp"
+	"tributary/relay"
+)
+
+const relayUsage = `
+tributary relay [--config FILE] [--state DIR] [--listen ADDR:PORT] [--advertise HOST] [--allow-private]
+
+The server. Its first start makes keys and the account "default", and prints the
+join link that a gateway needs.`
+
+// defaultListen is the relay's port, on both families.
+var defaultListen = netip.AddrPortFrom(netip.Addr{}, 8443)
+
+func runRelay(ctx context.Context, std stdio, args []string) error {
+	fs := newFlags("relay", relayUsage, std)
+	listen := addrPortFlag{defaultListen}
+	dir := fs.String("state", "", "directory for keys and accounts (default /var/lib/tributary, or the user's own)")
+	advertise := fs.String("advertise", "", "host name or address in join links (default the first public address)")
+	private := fs.Bool("allow-private", false, "let accounts reach private, loopback and link-local addresses")
+	fs.Var(&listen, "listen", "where to listen")
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	state, err := stateDir(*dir)
+	if err != nil {
+		return err
+	}
+	accounts, err := account.Open(state)
+	if err != nil {
+		return err
+	}
+	log := newLog(std.err)
+	r, err := relay.New(relay.Config{
+		Listen: listen.AddrPort, Advertise: *advertise, StateDir: state,
+		Accounts: accounts, AllowPrivate: *private, Log: log,
+	})
+	if err != nil {
+		return portHint(err, "--listen")
+	}
+	if err := mptcp.Supported(); err != nil {
+		log.Warn("no Multipath TCP: every connection will use a single path", "err", err, "hint", hintOf(err))
+	}
+	printJoinLink(std.out, r)
+	log.Info("ready", "listen", r.Addr())
+	notifySystemd("READY=1")
+	return r.Serve(ctx)
+}
+
+// printJoinLink shows the link of the default account to a person. It contains a
+// secret, so it does not go where logs are kept.
+func printJoinLink(w io.Writer, r *relay.Relay) {
+	l, err := r.JoinLink(account.Default)
+	switch {
+	case err != nil: // the account was removed, or there is no address to name
+		fmt.Fprintf(w, "No join link: %v\n", err)
+	case os.Getenv("JOURNAL_STREAM") != "":
+		fmt.Fprintf(w, "The join link is a secret: tributary account link %s prints it.\n", account.Default)
+	default:
+		fmt.Fprintf(w, "Join link of account %q (a secret, anybody who has it can use this relay):\n\n  %s\n\n", l.Account, l.Text())
+		if isTerminal(w) {
+			printQR(w, l.Text())
+		}
+		fmt.Fprintf(w, "On the other side:  tributary gateway --join 'LINK'\n")
+	}
+}
+
+// portHint says what to do when a port is taken or reserved.
+func portHint(err error, option string) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return &hintedError{err, "another program has this port: stop it, or choose another with " + option + " ADDR:PORT"}
+	case errors.Is(err, syscall.EACCES):
+		return &hintedError{err, "ports below 1024 are for root: choose another with " + option + " ADDR:PORT"}
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return &hintedError{err, "this host does not have that address: choose another with " + option + " ADDR:PORT"}
+	}
+	return err
+}
+

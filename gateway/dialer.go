@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"tributary/proxy"
+)
+
+// A dialer opens streams through the relay. It is the gateway's proxy.Dialer.
+type dialer struct {
+	upstream *upstream
+	pool     *pool
+	memory   *memory
+	log      *slog.Logger
+}
+
+// DialStream asks the relay for a stream to an address. It returns when the
+// request is on its way, or, where the client's answer has to be true, when the
+// relay has answered.
+func (d *dialer) DialStream(ctx context.Context, to proxy.Addr, early []byte) (proxy.Conn, error) {
+	if d.memory.refuses(to) {
+		return nil, &proxy.Error{
+			Reason: proxy.AddressUnsupported,
+			Err:    fmt.Errorf("the relay has no address of the family of %s", to),
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	t := &tunnel{ctx: ctx, cancel: cancel, dialer: d, to: to, sent: bytes.Clone(early)}
+	if err := t.open(); err != nil {
+		cancel()
+		return nil, err
+	}
+	if d.memory.waits(to) {
+		c, err := t.Settle()
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		return c, nil
+	}
+	return t, nil
+}
+
+// get returns a connection for a request's nth try: a warm one first. If that
+// was dead, others may be too, so then a new one.
+func (d *dialer) get(ctx context.Context, try int) (*relayConn, error) {
+	if try == 1 {
+		if c := d.pool.take(); c != nil {
+			return c, nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	c, err := d.upstream.connect(ctx)
+	if err != nil {
+		var refused *refusedError
+		if errors.As(err, &refused) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("no connection to the relay: %w", err)
+	}
+	c.pending = true
+	d.pool.wayIsOpen()
+	return c, nil
+}

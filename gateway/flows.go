@@ -1,0 +1,171 @@
+package gateway
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"tributary/mptcp"
+)
+
+// sampleEvery is how often the kernel is asked about living connections. Each is
+// asked once more when it closes, so only what a subflow carried in its last
+// interval before the kernel removed it is missed.
+const sampleEvery = time.Second
+
+// flows adds up, per local address, what the connections to the relay carried.
+// The counts are the kernel's, of payload with TLS in it.
+type flows struct {
+	mu    sync.Mutex
+	conns map[*relayConn]map[subflowKey]mptcp.Subflow // last known
+	past  map[netip.Addr]traffic
+}
+
+// A subflowKey names a subflow of a connection for good; the kernel's number does
+// not, since it is counted anew after fallback.
+type subflowKey struct{ local, remote netip.AddrPort }
+
+// traffic is what went over one local address.
+type traffic struct {
+	up, down, retrans uint64
+	rtt               time.Duration // of the subflow heard last
+	heard             time.Time
+	multipath         verdict
+}
+
+// A verdict says whether MPTCP passes a link.
+type verdict uint8
+
+const (
+	unknown  verdict = iota
+	passes           // a subflow over it is part of an MPTCP connection
+	stripped         // a connection over it became plain TCP
+)
+
+func (v verdict) String() string { return [...]string{"unknown", "ok", "stripped"}[v] }
+
+func newFlows() *flows {
+	return &flows{conns: make(map[*relayConn]map[subflowKey]mptcp.Subflow), past: make(map[netip.Addr]traffic)}
+}
+
+// track follows a connection until it closes.
+func (f *flows) track(c *relayConn) {
+	if c.socket == nil {
+		return
+	}
+	c.OnClose = func() { f.finish(c) }
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.conns[c] = make(map[subflowKey]mptcp.Subflow)
+}
+
+// run samples until ctx ends.
+func (f *flows) run(ctx context.Context) {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f.mu.Lock()
+			for c := range f.conns {
+				f.sample(c)
+			}
+			f.mu.Unlock()
+		}
+	}
+}
+
+// finish takes a connection's last word and adds it to the past.
+func (f *flows) finish(c *relayConn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sample(c)
+	for _, s := range f.conns[c] {
+		f.settle(s)
+	}
+	delete(f.conns, c)
+}
+
+// sample asks the kernel about a connection. Subflows that are gone go to the
+// past with what they had.
+func (f *flows) sample(c *relayConn) {
+	full, err := mptcp.FullInfo(c.socket)
+	if err != nil {
+		return
+	}
+	known := f.conns[c]
+	now := make(map[subflowKey]mptcp.Subflow, len(full.Subflows))
+	for _, s := range full.Subflows {
+		key := subflowKey{s.Local, s.Remote}
+		now[key] = s
+		delete(known, key)
+		f.hear(s, full.Fallback)
+	}
+	for _, s := range known {
+		f.settle(s)
+	}
+	f.conns[c] = now
+}
+
+// settle adds a subflow that will not change any more.
+func (f *flows) settle(s mptcp.Subflow) {
+	t := f.past[s.Local.Addr()]
+	t.add(s)
+	f.past[s.Local.Addr()] = t
+}
+
+// hear notes what a subflow says of its link.
+func (f *flows) hear(s mptcp.Subflow, fallback bool) {
+	if s.State != mptcp.Established {
+		return
+	}
+	t := f.past[s.Local.Addr()]
+	t.rtt, t.heard = s.RTT, time.Now()
+	if fallback {
+		t.multipath = stripped
+	} else {
+		t.multipath = passes
+	}
+	f.past[s.Local.Addr()] = t
+}
+
+// byAddress returns the totals, living connections included.
+func (f *flows) byAddress() map[netip.Addr]traffic {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make(map[netip.Addr]traffic, len(f.past))
+	for a, t := range f.past {
+		all[a] = t
+	}
+	for c := range f.conns {
+		f.sample(c)
+		for _, s := range f.conns[c] {
+			t := all[s.Local.Addr()]
+			if p := f.past[s.Local.Addr()]; p.heard.After(t.heard) {
+				t.rtt, t.heard, t.multipath = p.rtt, p.heard, p.multipath
+			}
+			t.add(s)
+			all[s.Local.Addr()] = t
+		}
+	}
+	return all
+}
+
+func (t *traffic) add(s mptcp.Subflow) {
+	t.up += s.BytesAcked
+	t.down += s.BytesReceived
+	t.retrans += s.BytesRetrans
+}
+
+// established counts the subflows that can carry data.
+func established(full mptcp.Full) (n int) {
+	for _, s := range full.Subflows {
+		if s.State == mptcp.Established {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,175 @@
+// Package gateway is the client side: it takes SOCKS and HTTP CONNECT requests
+// from clients near by and carries each over a connection of its own to the
+// relay, which is Multipath TCP, so that every access link takes part.
+//
+// Opening such a connection takes several round trips. They are paid before a
+// client comes: a pool holds warm connections, with TLS and login done and every
+// subflow joined, so that a request costs one flight.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"tributary/link"
+	"tributary/mptcp"
+	"tributary/proto/join"
+	"tributary/proxy"
+	"tributary/splice"
+)
+
+const (
+	// sessionIdle ends a session in which nothing moved. As long as the relay's.
+	sessionIdle = 24 * time.Hour
+
+	// drainTime is what open sessions get to end when the gateway stops.
+	drainTime = 2 * time.Second
+)
+
+// A Config is what a gateway needs to know.
+type Config struct {
+	SOCKS   netip.AddrPort // where clients ask: SOCKS4, 4a, 5 and HTTP CONNECT
+	Relay   join.Link
+	Opening Opening
+	Links   *link.Manager // nil leaves the links alone
+	Log     *slog.Logger
+}
+
+// A Gateway is a bound gateway. Make it with New.
+type Gateway struct {
+	config   Config
+	listener *net.TCPListener
+	upstream *upstream
+	pool     *pool
+	flows    *flows
+	sessions proxy.Sessions
+	slots    chan struct{} // one for each client connection there may be
+}
+
+// New binds the port. It fails loudly; a Gateway that it returns is ready.
+func New(config Config) (*Gateway, error) {
+	l, err := mptcp.Listen(context.Background(), "tcp", config.SOCKS.String(), false, nil)
+	if err != nil {
+		return nil, fmt.Errorf("listen for clients: %w", err)
+	}
+	g := &Gateway{
+		config:   config,
+		listener: l,
+		flows:    newFlows(),
+		slots:    make(chan struct{}, max(16, splice.MaxPairs()-2*poolCeiling)),
+	}
+	g.upstream = &upstream{
+		to: config.Relay, log: config.Log,
+		sources: g.sources, managed: g.managed, track: g.flows.track,
+		resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		},
+		dial: func(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
+			return (&mptcp.Dialer{Multipath: true, Local: from, KeepAlive: keepAlive}).Dial(ctx, to)
+		},
+	}
+	g.pool = newPool(g.upstream.warm, config.Log)
+	g.sessions = proxy.Sessions{
+		Dialer: &dialer{g.upstream, g.pool, newMemory(config.Opening), config.Log},
+		Log:    config.Log,
+		Idle:   sessionIdle,
+	}
+	return g, nil
+}
+
+// keepAlive is how long a connection to the relay may be silent before the
+// kernel probes every subflow of it, so that no NAT forgets one: those of mobile
+// networks were seen to forget after 30 s.
+const keepAlive = 25 * time.Second
+
+// Addr returns the address that clients ask at.
+func (g *Gateway) Addr() netip.AddrPort { return g.listener.Addr().(*net.TCPAddr).AddrPort() }
+
+// Serve serves until ctx ends. Then it takes no more clients, gives open
+// sessions a moment to end, and resets those that are left. It returns early,
+// with the error, if the relay's first answer shows that the join link is wrong.
+func (g *Gateway) Serve(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	live, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var helpers, clients sync.WaitGroup
+	helpers.Go(func() {
+		if err := g.pool.run(ctx); err != nil {
+			stop(err)
+		}
+	})
+	helpers.Go(func() { g.flows.run(live) })
+	helpers.Go(func() { g.followLinks(ctx) })
+	context.AfterFunc(ctx, func() { g.listener.Close() })
+
+	err := g.accept(live, &clients)
+	if ctx.Err() == nil {
+		stop(fmt.Errorf("accept clients: %w", err))
+	}
+	for deadline := time.Now().Add(drainTime); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if open, _ := g.sessions.Counts(); open == 0 {
+			break
+		}
+	}
+	end()
+	clients.Wait()
+	helpers.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (g *Gateway) accept(live context.Context, clients *sync.WaitGroup) error {
+	for {
+		c, err := g.listener.AcceptTCP()
+		if err != nil {
+			if !proxy.Passing(err) {
+				return err
+			}
+			g.config.Log.Warn("cannot accept", "err", err)
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		select {
+		case g.slots <- struct{}{}:
+		default:
+			g.config.Log.Debug("client refused", "client", c.RemoteAddr(), "reason", proxy.Overloaded.String())
+			splice.Abort(c)
+			continue
+		}
+		clients.Go(func() {
+			defer func() { <-g.slots }()
+			g.serveConn(live, c)
+		})
+	}
+}
+
+// followLinks looks through the pool whenever a link has changed.
+func (g *Gateway) followLinks(ctx context.Context) {
+	if g.config.Links == nil {
+		return
+	}
+	for {
+		changed := g.config.Links.Changed()
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			g.pool.check(func(c *relayConn) bool {
+				if c.socket == nil {
+					return true
+				}
+				full, err := mptcp.FullInfo(c.socket)
+				return err == nil && established(full) > 0
+			})
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"tributary/proto/httpconnect"
+	"tributary/proto/socks"
+	"tributary/proxy"
+	"tributary/splice"
+)
+
+const (
+	// handshakeTime is what a client gets to say what it wants. Clients are near.
+	handshakeTime = 10 * time.Second
+
+	// firstRead takes a whole SOCKS opening or the head of an HTTP request.
+	firstRead = 2048
+)
+
+// serveConn takes one client from its first byte to its end.
+func (g *Gateway) serveConn(live context.Context, c *net.TCPConn) {
+	stop := context.AfterFunc(live, func() { splice.Abort(c) })
+	c.SetDeadline(time.Now().Add(handshakeTime))
+	req, err := readRequest(c)
+	stop()
+	if err != nil {
+		g.config.Log.Debug("no request", "client", c.RemoteAddr(), "err", err)
+		c.Close()
+		return
+	}
+	c.SetDeadline(time.Time{})
+	g.sessions.Serve(live, req)
+}
+
+// readRequest tells the protocols apart by their first byte: 4 and 5 are SOCKS,
+// and what remains is HTTP or nothing.
+func readRequest(c *net.TCPConn) (*proxy.Request, error) {
+	first := make([]byte, firstRead)
+	n, err := c.Read(first)
+	if err != nil {
+		return nil, fmt.Errorf("read the first byte: %w", err)
+	}
+	first = first[:n]
+	switch b := first[0]; {
+	case b == 4 || b == 5:
+		return (&socks.Server{}).Accept(c, first)
+	case b >= 'A' && b <= 'Z':
+		return (&httpconnect.Server{}).Accept(c, first)
+	}
+	return nil, fmt.Errorf("first byte %#02x is neither SOCKS nor HTTP", first[0])
+}

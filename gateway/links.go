@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"tributary/link"
+)
+
+// managed reports whether the kernel is told of the links.
+func (g *Gateway) managed() bool {
+	if g.config.Links == nil {
+		return false
+	}
+	ok, _ := g.config.Links.Managing()
+	return ok
+}
+
+// sources returns where a connection may start, best first: links that are on
+// before those held back, and among them the one with the least round trip. A
+// link that was never heard comes last of its kind.
+//
+// Without link management there are no routes by source, so the routing table
+// has to choose.
+func (g *Gateway) sources(v6 bool) []source {
+	if !g.managed() {
+		return []source{{}}
+	}
+	type candidate struct {
+		source
+		mode link.Mode
+		rtt  time.Duration
+	}
+	heard := g.flows.byAddress()
+	var all []candidate
+	for _, l := range g.config.Links.Links() {
+		for _, a := range l.Addrs {
+			if !l.Usable() || a.Is6() != v6 {
+				continue
+			}
+			c := candidate{source{l.Name, a}, l.Mode, time.Hour}
+			if t := heard[a]; t.rtt > 0 {
+				c.rtt = t.rtt
+			}
+			all = append(all, c)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int {
+		if (a.mode == link.On) != (b.mode == link.On) {
+			return int(a.mode) - int(b.mode)
+		}
+		return int(a.rtt/time.Millisecond) - int(b.rtt/time.Millisecond)
+	})
+	out := make([]source, len(all))
+	for i, c := range all {
+		out[i] = c.source
+	}
+	return out
+}
+
+// linkOf returns the traffic of a link: that of all its addresses.
+func linkOf(l link.Link, by map[netip.Addr]traffic) (sum traffic) {
+	for _, a := range l.Addrs {
+		t := by[a]
+		sum.up += t.up
+		sum.down += t.down
+		sum.retrans += t.retrans
+		if t.heard.After(sum.heard) {
+			sum.rtt, sum.heard, sum.multipath = t.rtt, t.heard, t.multipath
+		}
+	}
+	return sum
+}

@@ -1,0 +1,301 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"tributary/splice"
+)
+
+// Chosen by us.
+const (
+	// poolFloor is how many warm connections there are at rest: what a page opens
+	// in its first instant.
+	poolFloor = 8
+
+	// poolCeiling is how many are kept for a while after the pool was found empty.
+	poolCeiling = 32
+
+	// busyFor is that while.
+	busyFor = time.Minute
+
+	// poolParallel is how many connections are made at once.
+	poolParallel = 8
+
+	// warmAge is when a warm connection is replaced: before the relay's patience
+	// ends (15 minutes there).
+	warmAge = 10 * time.Minute
+
+	// retryMin and retryMax bound the wait after a failure. At most 1 s, so that a
+	// relay that is back is found within 2 s.
+	retryMin = 250 * time.Millisecond
+	retryMax = time.Second
+
+	// retryRefused is the wait after a refusal, which time alone seldom heals.
+	retryRefused = 10 * time.Second
+)
+
+// A pool keeps warm connections: TLS and login done, every subflow joined, so
+// that a request costs one flight.
+type pool struct {
+	make func(context.Context) (*relayConn, error)
+	log  *slog.Logger
+
+	mu       sync.Mutex
+	idle     []*warmConn // oldest first
+	making   int
+	lastMiss time.Time
+	hits     int64
+	misses   int64
+	backoff  time.Duration // wait after the last failure; 0 when the last try was good
+	paused   bool          // that wait is not over
+	err      error         // of the last try
+	rtt      time.Duration // of the last good one
+	since    time.Time     // when err became nil or not nil
+	wake     chan struct{}
+}
+
+// A warmConn is a connection in the pool, with somebody who sees it die.
+type warmConn struct {
+	*relayConn
+	watched chan error // receives what ended the watch
+}
+
+func newPool(make_ func(context.Context) (*relayConn, error), log *slog.Logger) *pool {
+	return &pool{make: make_, log: log, wake: make(chan struct{}, 1), since: time.Now()}
+}
+
+// take returns a warm connection that was alive a moment ago, or nil.
+func (p *pool) take() *relayConn {
+	defer p.poke()
+	for {
+		p.mu.Lock()
+		if len(p.idle) == 0 {
+			p.misses++
+			p.lastMiss = time.Now()
+			p.mu.Unlock()
+			return nil
+		}
+		w := p.idle[0]
+		p.idle = p.idle[1:]
+		p.mu.Unlock()
+		if w.release() {
+			p.mu.Lock()
+			p.hits++
+			p.mu.Unlock()
+			return w.relayConn
+		}
+	}
+}
+
+// run keeps the pool filled until ctx ends. It returns early with the error of
+// the very first try if that was a refusal: then the join link is wrong, and the
+// person who just typed it is still looking.
+func (p *pool) run(ctx context.Context) error {
+	var makers sync.WaitGroup
+	defer makers.Wait()
+	defer p.drain()
+	results := make(chan error)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	first := true
+	for {
+		for range p.wanted() {
+			makers.Go(func() {
+				err := p.add(ctx)
+				select {
+				case results <- err:
+				case <-ctx.Done():
+				}
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		case <-timer.C:
+			p.expire()
+			timer.Reset(busyFor / 4)
+		case err := <-results:
+			var refused *refusedError
+			if first && errors.As(err, &refused) {
+				return err
+			}
+			first = false
+			if wait := p.note(err); wait > 0 {
+				timer.Reset(wait)
+			}
+		}
+	}
+}
+
+// wanted returns how many connections to start making now, and counts them as
+// being made.
+func (p *pool) wanted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	target, parallel := poolFloor, poolParallel
+	if !p.lastMiss.IsZero() && time.Since(p.lastMiss) < busyFor {
+		target = poolCeiling
+	}
+	if p.err != nil || p.rtt == 0 {
+		parallel = 1 // one scout until the way is known to be open
+	}
+	if p.paused {
+		return 0
+	}
+	n := max(0, min(target-len(p.idle)-p.making, parallel-p.making))
+	p.making += n
+	return n
+}
+
+// add makes one connection and puts it into the pool.
+func (p *pool) add(ctx context.Context) error {
+	makeCtx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	c, err := p.make(makeCtx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.making--
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		splice.Abort(c)
+		return ctx.Err()
+	}
+	p.rtt = c.setup
+	w := &warmConn{c, make(chan error, 1)}
+	p.idle = append(p.idle, w)
+	go p.watch(w)
+	return nil
+}
+
+// watch waits for a warm connection to die, and takes it out.
+func (p *pool) watch(w *warmConn) {
+	err := w.Wait()
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		p.mu.Lock()
+		for i, other := range p.idle {
+			if other == w {
+				p.idle = append(p.idle[:i:i], p.idle[i+1:]...)
+				splice.Abort(w)
+				break
+			}
+		}
+		p.mu.Unlock()
+		p.log.Debug("warm connection ended", "err", err)
+		p.poke()
+	}
+	w.watched <- err
+}
+
+// release ends the watch; it reports whether the connection was alive until now.
+func (w *warmConn) release() bool {
+	w.SetReadDeadline(time.Unix(1, 0))
+	if err := <-w.watched; !errors.Is(err, os.ErrDeadlineExceeded) {
+		splice.Abort(w)
+		return false
+	}
+	return w.SetReadDeadline(time.Time{}) == nil
+}
+
+// note takes the result of a try and returns how long to wait before the next;
+// 0 is not at all.
+func (p *pool) note(err error) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var refused *refusedError
+	switch {
+	case err == nil:
+		if p.err != nil {
+			p.log.Info("relay is up again", "down_for", time.Since(p.since))
+			p.since = time.Now()
+		}
+		p.err, p.backoff, p.paused = nil, 0, false
+		return 0
+	case errors.As(err, &refused):
+		p.backoff = retryRefused
+	default:
+		p.backoff = min(max(retryMin, 2*p.backoff), retryMax)
+	}
+	if p.err == nil {
+		p.since = time.Now()
+	}
+	if p.err == nil || p.err.Error() != err.Error() {
+		p.log.Warn("relay cannot be reached", "err", err)
+	}
+	p.err, p.paused = err, true
+	return p.backoff
+}
+
+// expire drops connections that are old, and ends a wait after failures.
+func (p *pool) expire() {
+	p.mu.Lock()
+	p.paused = false
+	var old []*warmConn
+	for len(p.idle) > 0 && time.Since(p.idle[0].born) > warmAge {
+		old = append(old, p.idle[0])
+		p.idle = p.idle[1:]
+	}
+	p.mu.Unlock()
+	for _, w := range old {
+		if w.release() {
+			w.Close()
+		}
+	}
+}
+
+// check drops warm connections for which f is false.
+func (p *pool) check(f func(*relayConn) bool) {
+	p.mu.Lock()
+	var bad []*warmConn
+	kept := p.idle[:0]
+	for _, w := range p.idle {
+		if f(w.relayConn) {
+			kept = append(kept, w)
+		} else {
+			bad = append(bad, w)
+		}
+	}
+	p.idle = kept
+	p.paused = false
+	p.mu.Unlock()
+	for _, w := range bad {
+		w.release()
+		splice.Abort(w)
+	}
+	p.poke()
+}
+
+// drain closes all, when the gateway ends.
+func (p *pool) drain() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	for _, w := range idle {
+		if w.release() {
+			w.Close()
+		}
+	}
+}
+
+func (p *pool) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wayIsOpen ends a wait: somebody else has just reached the relay.
+func (p *pool) wayIsOpen() {
+	p.mu.Lock()
+	p.paused = false
+	p.mu.Unlock()
+	p.poke()
+}

@@ -1,0 +1,300 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"tributary/mptcp"
+	"tributary/proto/join"
+	"tributary/proto/socks"
+	"tributary/proxy"
+	"tributary/splice"
+)
+
+const (
+	// connectTime is what a connection to the relay may take until it is
+	// authenticated. Clients get an error after this, so it is below their 5 s.
+	connectTime = 4500 * time.Millisecond
+
+	// nextLinkAfter is how long one link gets before the next is tried beside it.
+	// It is the attempt delay of RFC 8305 section 5.
+	nextLinkAfter = 250 * time.Millisecond
+
+	// joinGrace is how long a new connection may wait for its subflows, in round
+	// trips: joins start after the first data and take two.
+	joinGraceRTTs = 6
+	joinGraceMin  = 300 * time.Millisecond
+)
+
+// A relayConn is an authenticated connection to the relay, or one that will be.
+type relayConn struct {
+	*splice.TLSConn
+	socket  *net.TCPConn  // below TLS; nil in tests without sockets
+	setup   time.Duration // of the TCP handshake: one round trip
+	born    time.Time
+	pending bool // the login's answer has not been read
+}
+
+// acked returns how much the relay's kernel has acknowledged.
+func (c *relayConn) acked() (n uint64, known bool) {
+	if c.socket == nil {
+		return 0, false
+	}
+	n, err := mptcp.Acked(c.socket)
+	return n, err == nil
+}
+
+// A source is a local address to start a connection from, and the link it is on.
+// The zero source leaves the choice to the routing table.
+type source struct {
+	link string
+	addr netip.Addr
+}
+
+// An upstream makes connections to the relay.
+type upstream struct {
+	to      join.Link
+	log     *slog.Logger
+	sources func(v6 bool) []source // best link first
+	managed func() bool            // whether the kernel is told of the links
+	track   func(*relayConn)       // told of each new connection
+	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	dial    func(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error)
+
+	lastGood atomic.Pointer[netip.Addr] // used when the relay's name cannot be resolved
+}
+
+// connect opens TCP or MPTCP and TLS to the relay.
+func (u *upstream) connect(ctx context.Context) (*relayConn, error) {
+	addrs, err := u.addresses(ctx)
+	if err != nil {
+		return nil, u.failed(fmt.Errorf("resolve relay %s: %w", u.to.Host, err))
+	}
+	start := time.Now()
+	c, err := u.race(ctx, addrs)
+	if err != nil {
+		return nil, u.failed(fmt.Errorf("dial relay %s: %w", u.address(), err))
+	}
+	conn := &relayConn{TLSConn: splice.ClientTLS(c, u.tlsConfig()), setup: time.Since(start), born: start}
+	conn.socket, _ = c.(*net.TCPConn)
+	u.track(conn)
+	if deadline, ok := ctx.Deadline(); ok {
+		conn.SetDeadline(deadline)
+	}
+	stop := context.AfterFunc(ctx, func() { splice.Abort(c) })
+	defer stop()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		splice.Abort(conn)
+		return nil, u.failed(fmt.Errorf("TLS with relay %s: %w", u.address(), err))
+	}
+	return conn, nil
+}
+
+// warm returns a connection that only waits for a request: authenticated, and
+// every subflow joined or given up on.
+func (u *upstream) warm(ctx context.Context) (*relayConn, error) {
+	conn, err := u.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := u.login(conn); err != nil {
+		splice.Abort(conn)
+		return nil, err
+	}
+	u.waitJoined(ctx, conn)
+	conn.SetDeadline(time.Time{})
+	return conn, nil
+}
+
+func (u *upstream) login(conn *relayConn) error {
+	hello, err := socks.AppendLogin(nil, u.to.Account, u.to.Secret.Text())
+	if err != nil {
+		return fmt.Errorf("log in at relay %s: %w", u.address(), err)
+	}
+	if _, err := conn.Write(hello); err != nil {
+		return u.failed(fmt.Errorf("log in at relay %s: %w", u.address(), err))
+	}
+	return u.loginAnswer(conn)
+}
+
+func (u *upstream) loginAnswer(conn *relayConn) error {
+	err := socks.ReadLogin(conn, u.to.Account)
+	var refused *proxy.Error
+	switch {
+	case errors.As(err, &refused) && refused.Reason == proxy.AuthenticationFailed:
+		return &refusedError{
+			fmt.Errorf("relay %s does not accept account %s with this secret", u.address(), u.to.Account),
+			"get a new join link from the relay: tributary account link " + u.to.Account,
+		}
+	case err != nil:
+		return u.failed(fmt.Errorf("log in at relay %s: %w", u.address(), err))
+	}
+	return nil
+}
+
+// waitJoined waits until every usable link carries a subflow. The kernel's path
+// manager begins only after data has flowed both ways, which the login was.
+func (u *upstream) waitJoined(ctx context.Context, conn *relayConn) {
+	if conn.socket == nil || !u.managed() || !mptcp.IsMultipath(conn.socket) {
+		return
+	}
+	to, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+	want := len(u.sources(to.Addr().Unmap().Is6()))
+	if want < 2 {
+		return
+	}
+	grace := time.After(max(joinGraceRTTs*conn.setup, joinGraceMin))
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-grace:
+			u.log.Debug("not every link has joined", "want", want)
+			return
+		case <-tick.C:
+			if full, err := mptcp.FullInfo(conn.socket); err != nil || established(full) >= want {
+				return
+			}
+		}
+	}
+}
+
+// race dials from one link after the other, the next beside the first when that
+// is slow, and keeps the first connection that stands.
+func (u *upstream) race(ctx context.Context, addrs []netip.Addr) (net.Conn, error) {
+	type attempt struct {
+		from source
+		to   netip.AddrPort
+	}
+	var attempts []attempt
+	for _, a := range addrs {
+		for _, s := range u.sources(a.Is6()) {
+			attempts = append(attempts, attempt{s, netip.AddrPortFrom(a, u.to.Port)})
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	results := make(chan result, len(attempts))
+	var failures []error
+	next, running := 0, 0
+	start := func() {
+		a := attempts[next]
+		next, running = next+1, running+1
+		go func() {
+			c, err := u.dial(ctx, a.from.addr, a.to)
+			if err != nil && a.from.link != "" {
+				err = fmt.Errorf("over %s: %w", a.from.link, err)
+			}
+			results <- result{c, err}
+		}()
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for next < len(attempts) || running > 0 {
+		select {
+		case <-timer.C:
+			if next < len(attempts) {
+				start()
+				timer.Reset(nextLinkAfter)
+			}
+		case r := <-results:
+			running--
+			if r.err == nil {
+				go func() { // the losers, who end soon: their context has
+					for ; running > 0; running-- {
+						if r := <-results; r.conn != nil {
+							splice.Abort(r.conn)
+						}
+					}
+				}()
+				return r.conn, nil
+			}
+			failures = append(failures, r.err)
+			if ctx.Err() == nil {
+				timer.Reset(0)
+			} else {
+				next = len(attempts)
+			}
+		}
+	}
+	if len(failures) == 0 {
+		return nil, errors.New("no link has an address for it")
+	}
+	return nil, errors.Join(failures...)
+}
+
+// addresses returns the relay's addresses: the literal, or what its name says,
+// or what it said last.
+func (u *upstream) addresses(ctx context.Context) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(u.to.Host); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	addrs, err := u.resolve(ctx, u.to.Host)
+	if err != nil {
+		if good := u.lastGood.Load(); good != nil {
+			return []netip.Addr{*good}, nil
+		}
+		return nil, err
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	u.lastGood.Store(&addrs[0])
+	return addrs, nil
+}
+
+func (u *upstream) address() string {
+	return net.JoinHostPort(u.to.Host, fmt.Sprint(u.to.Port))
+}
+
+// tlsConfig trusts exactly the key that the join link names, whatever name or
+// date the certificate around it has.
+func (u *upstream) tlsConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		ServerName:         u.to.Host,
+		InsecureSkipVerify: true, // in favour of the pin
+		VerifyConnection: func(s tls.ConnectionState) error {
+			got := sha256.Sum256(s.PeerCertificates[0].RawSubjectPublicKeyInfo)
+			if subtle.ConstantTimeCompare(got[:], u.to.Pin[:]) != 1 {
+				return &refusedError{
+					fmt.Errorf("the server's key is not the one in the join link"),
+					"the relay has a new key, or this is another server: get a new join link from the relay",
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// failed marks an error as being about the way to the relay.
+func (u *upstream) failed(err error) error {
+	return &proxy.Error{Reason: proxy.RelayUnreachable, Err: err}
+}
+
+// A refusedError will not go away by trying again.
+type refusedError struct {
+	err  error
+	hint string
+}
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// Hint says what to do.
+func (e *refusedError) Hint() string { return e.hint }

@@ -1,0 +1,132 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"tributary/proto/httpconnect"
+	"tributary/proto/socks"
+	"tributary/proxy"
+	"tributary/splice"
+)
+
+// firstRead is how much is read to see what a connection speaks: a TLS client's
+// hello, or all of a pipelined SOCKS5 opening with a full segment of data.
+const firstRead = 2048
+
+var (
+	errNotTrusted = errors.New("clear text from a network that is not trusted")
+	errUnknown    = errors.New("neither TLS, SOCKS nor HTTP CONNECT")
+)
+
+// serveConn takes one connection from its first byte to its end.
+func (r *Relay) serveConn(live context.Context, c *net.TCPConn) {
+	stop := context.AfterFunc(live, func() { splice.Abort(c) })
+	v := visitor{relay: r, conn: c}
+	defer v.leave()
+	req, err := v.request()
+	stop()
+	if err != nil {
+		// Strangers knock all day: this is not news.
+		r.config.Log.Debug("no request", "client", c.RemoteAddr(), "account", v.account, "err", err)
+		splice.Abort(c)
+		return
+	}
+	c.SetDeadline(time.Time{})
+	r.sessions.Serve(live, req)
+}
+
+// A visitor is a connection on its way to a request.
+type visitor struct {
+	relay   *Relay
+	conn    *net.TCPConn
+	account string // once authenticated and counted
+	full    bool   // authenticated, but over the account's limit
+}
+
+// request reads who the visitor is and what it wants.
+func (v *visitor) request() (*proxy.Request, error) {
+	v.conn.SetDeadline(time.Now().Add(handshakeTime))
+	first := make([]byte, firstRead)
+	n, err := v.conn.Read(first)
+	if err != nil {
+		return nil, fmt.Errorf("read the first byte: %w", err)
+	}
+	first = first[:n]
+	if first[0] != 0x16 {
+		if !v.trusted() {
+			return nil, errNotTrusted
+		}
+		return v.plain(v.conn, first)
+	}
+	c := splice.ServerTLS(v.conn, first, v.relay.tls)
+	if err := c.Handshake(); err != nil {
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	first = make([]byte, firstRead)
+	if n, err = c.Read(first); err != nil {
+		return nil, fmt.Errorf("read the first byte inside TLS: %w", err)
+	}
+	return v.plain(c, first[:n])
+}
+
+// plain reads the request of a protocol that is clear text in itself.
+func (v *visitor) plain(c proxy.Conn, first []byte) (req *proxy.Request, err error) {
+	switch first[0] {
+	case 4, 5:
+		req, err = (&socks.Server{Auth: v.authenticate}).Accept(c, first)
+	case 'C':
+		req, err = (&httpconnect.Server{Auth: v.authenticate}).Accept(c, first)
+	default:
+		return nil, errUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	if v.full {
+		req.Refuse(proxy.Overloaded)
+		return nil, fmt.Errorf("account %s: %s", req.User, proxy.Overloaded)
+	}
+	return req, nil
+}
+
+// authenticate checks a login and counts the connection. From then on the visitor
+// may take its time: it is a warm connection.
+func (v *visitor) authenticate(name, password string) (string, bool) {
+	a, ok := v.relay.config.Accounts.Verify(name, password)
+	if !ok {
+		return "", false
+	}
+	if v.account == "" && !v.full {
+		if v.relay.limits.enterAccount(a.Name) {
+			v.account = a.Name
+		} else {
+			v.full = true
+		}
+	}
+	v.conn.SetDeadline(time.Now().Add(requestTime))
+	return a.Name, true
+}
+
+func (v *visitor) leave() {
+	if v.account != "" {
+		v.relay.limits.leaveAccount(v.account)
+	}
+}
+
+func (v *visitor) trusted() bool {
+	from, err := netip.ParseAddrPort(v.conn.RemoteAddr().String())
+	if err != nil {
+		return false
+	}
+	for _, p := range v.relay.config.TrustClear {
+		if p.Contains(from.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,208 @@
+// Package relay is the server: one port that speaks SOCKS and HTTP CONNECT
+// inside TLS over Multipath TCP, for accounts, towards final servers that know
+// plain TCP only.
+//
+// One port is enough because the first byte tells the protocols apart: 0x16 is
+// TLS, 4 and 5 are SOCKS, and C is HTTP CONNECT. The latter three are served
+// inside TLS for everybody, and in the clear only for networks that the
+// configuration trusts.
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"tributary/account"
+	"tributary/egress"
+	"tributary/mptcp"
+	"tributary/proto/join"
+	"tributary/proxy"
+	"tributary/splice"
+)
+
+// Chosen by us.
+const (
+	// handshakeTime is what a stranger gets to say who it is. It covers a TLS
+	// handshake and a login over a bad satellite link (6 round trips of 1.5 s).
+	handshakeTime = 10 * time.Second
+
+	// requestTime is how long an authenticated connection may wait for its
+	// request. Gateways keep warm connections and renew them well before.
+	requestTime = 15 * time.Minute
+
+	// sessionIdle is how long a session may stay silent in both directions. Long
+	// because people leave SSH sessions open overnight; an idle session costs
+	// little, and keepalive ends those whose peer is gone.
+	sessionIdle = 24 * time.Hour
+
+	// drainTime is what open sessions get to end by themselves when the relay
+	// stops.
+	drainTime = 2 * time.Second
+
+	// DefaultPerAccount is the default of Config.PerAccount: several times what a
+	// household with a dozen busy devices was seen to hold.
+	DefaultPerAccount = 2048
+)
+
+// A Config is what a relay needs to know.
+type Config struct {
+	Listen       netip.AddrPort // where to listen; the zero address means both families
+	Advertise    string         // host in join links; "" means the first public address
+	StateDir     string         // holds the key; must exist
+	Accounts     *account.Store
+	AllowPrivate bool           // let accounts reach private, loopback and link-local addresses
+	TrustClear   []netip.Prefix // networks whose clients may speak without TLS
+	PerAccount   int            // connections per account, 0 means DefaultPerAccount
+	Log          *slog.Logger
+}
+
+// A Relay is a bound relay. Make it with New.
+type Relay struct {
+	config   Config
+	identity identity
+	tls      *tls.Config
+	listener *net.TCPListener
+	sessions proxy.Sessions
+	limits   limits
+}
+
+// New makes keys if there are none and binds the port. It fails loudly; a Relay
+// that it returns is ready.
+func New(config Config) (*Relay, error) {
+	if config.PerAccount == 0 {
+		config.PerAccount = DefaultPerAccount
+	}
+	id, err := loadIdentity(config.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	l, err := mptcp.Listen(context.Background(), "tcp", listenAddress(config.Listen), true, nil)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", config.Listen, err)
+	}
+	r := &Relay{
+		config:   config,
+		identity: id,
+		tls: &tls.Config{
+			Certificates: []tls.Certificate{id.cert},
+			MinVersion:   tls.VersionTLS13,
+			// A ticket would be bytes that make a warm connection look as if it had
+			// something to say, and state that nobody resumes.
+			SessionTicketsDisabled: true,
+		},
+		listener: l,
+		limits:   limits{total: splice.MaxPairs(), perAccount: config.PerAccount},
+	}
+	r.sessions = proxy.Sessions{
+		Dialer: egress.New(egress.Config{AllowPrivate: config.AllowPrivate}),
+		Log:    config.Log,
+		Idle:   sessionIdle,
+		Bound: func(c proxy.Conn) netip.AddrPort {
+			a, _ := netip.ParseAddrPort(c.LocalAddr().String())
+			return a
+		},
+	}
+	return r, nil
+}
+
+// Addr returns the address that the relay listens on.
+func (r *Relay) Addr() netip.AddrPort { return r.listener.Addr().(*net.TCPAddr).AddrPort() }
+
+// JoinLink returns what a gateway needs to use the named account.
+func (r *Relay) JoinLink(name string) (join.Link, error) {
+	return JoinLink(r.config.Accounts, name, r.config.StateDir, r.config.Advertise, r.Addr().Port())
+}
+
+// JoinLink makes the join link of a relay that need not run: its state directory
+// is enough. An empty host means the first public address of this machine.
+func JoinLink(accounts *account.Store, name, dir, host string, port uint16) (join.Link, error) {
+	id, err := loadIdentity(dir)
+	if err != nil {
+		return join.Link{}, err
+	}
+	a, ok := accounts.Get(name)
+	if !ok {
+		return join.Link{}, fmt.Errorf("account %q: %w", name, account.ErrUnknown)
+	}
+	if host == "" {
+		if host, err = advertised(); err != nil {
+			return join.Link{}, err
+		}
+	}
+	return join.Link{Account: a.Name, Secret: a.Secret.Key(), Host: host, Port: port, Pin: id.pin}, nil
+}
+
+// Serve serves until ctx ends. Then it takes no more connections, gives open
+// sessions a moment to end, and resets those that are left.
+func (r *Relay) Serve(ctx context.Context) error {
+	// Sessions outlive ctx by the drain; this ends them.
+	live, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var open sync.WaitGroup
+	stop := context.AfterFunc(ctx, func() { r.listener.Close() })
+	defer stop()
+	defer r.listener.Close()
+
+	err := r.accept(live, &open)
+	if ctx.Err() == nil {
+		return fmt.Errorf("accept on %s: %w", r.Addr(), err)
+	}
+	drained := make(chan struct{})
+	go func() { open.Wait(); close(drained) }()
+	deadline := time.After(drainTime)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-drained:
+			return nil
+		case <-deadline:
+			waiting = false
+		case <-tick.C:
+			n, _ := r.sessions.Counts()
+			waiting = n > 0 // connections without a session have nothing to finish
+		}
+	}
+	end()
+	<-drained
+	return nil
+}
+
+// accept hands each connection to a goroutine of its own. A lack of descriptors
+// passes; anything else ends the relay.
+func (r *Relay) accept(live context.Context, open *sync.WaitGroup) error {
+	for {
+		c, err := r.listener.AcceptTCP()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) || !proxy.Passing(err) {
+				return err
+			}
+			r.config.Log.Warn("cannot accept", "err", err)
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		if !r.limits.enter() {
+			r.config.Log.Debug("connection refused", "client", c.RemoteAddr(), "reason", proxy.Overloaded.String())
+			splice.Abort(c)
+			continue
+		}
+		open.Go(func() {
+			defer r.limits.leave()
+			r.serveConn(live, c)
+		})
+	}
+}
+
+func listenAddress(a netip.AddrPort) string {
+	if !a.Addr().IsValid() {
+		return fmt.Sprintf(":%d", a.Port())
+	}
+	return a.String()
+}
