@@ -23,7 +23,8 @@ type host struct {
 	until time.Time
 }
 
-// addrs returns all addresses that lead to this host. When they cannot be found
+// addrs returns all addresses that lead to this host, unmapped and without zones,
+// not to be changed. When they cannot be found
 // out it fails, and the caller must not dial.
 func (h *host) addrs() ([]netip.Addr, error) {
 	h.mu.Lock()
@@ -35,7 +36,10 @@ func (h *host) addrs() ([]netip.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find out this host's own addresses: %w", err)
 	}
-	h.own = append(found, h.extra...)
+	h.own = h.own[:0:0] // callers may still read the old one
+	for _, ip := range append(found, h.extra...) {
+		h.own = append(h.own, ip.Unmap().WithZone(""))
+	}
 	h.until = time.Now().Add(ownFor)
 	return h.own, nil
 }
@@ -68,7 +72,7 @@ func interfaceAddrs() ([]netip.Addr, error) {
 			continue
 		}
 		if ip, ok := netip.AddrFromSlice(n.IP); ok {
-			own = append(own, ip.Unmap())
+			own = append(own, ip)
 		}
 	}
 	return own, nil

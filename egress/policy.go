@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // A rule is a range of addresses that a relay must not reach for its accounts,
@@ -88,7 +89,7 @@ func (e embedding) extract(ip netip.Addr) netip.Addr {
 }
 
 // forbidden says why ip must not be reached, or returns nil. Own are the
-// addresses of this host.
+// addresses of this host, unmapped and without zones.
 func forbidden(ip netip.Addr, own []netip.Addr, allowPrivate bool) error {
 	if !ip.IsValid() {
 		return errors.New("no address")
@@ -122,10 +123,8 @@ func match(ip netip.Addr, own []netip.Addr, allowPrivate bool) string {
 	if allowPrivate {
 		return ""
 	}
-	for _, o := range own {
-		if o.Unmap().WithZone("") == ip {
-			return "an address of this host"
-		}
+	if slices.Contains(own, ip) {
+		return "an address of this host"
 	}
 	return ""
 }

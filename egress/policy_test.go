@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var testOwn = []netip.Addr{netip.MustParseAddr("5.9.17.33"), netip.MustParseAddr("2a01:4f8::7"), netip.MustParseAddr("fe80::7%eth0")}
+var testOwn = []netip.Addr{netip.MustParseAddr("5.9.17.33"), netip.MustParseAddr("2a01:4f8::7"), netip.MustParseAddr("fe80::7")}
 
 func TestPolicy(t *testing.T) {
 	const (
