@@ -19,7 +19,7 @@ type Kind uint8
 const (
 	Created            Kind = 1  // a connection got its first subflow
 	Established        Kind = 2  // a connection may take more subflows
-	Closed             Kind = 3  // a connection ended; only Token is set
+	Closed             Kind = 3  // a connection was closed here; not sent if the peer reset it
 	Announced          Kind = 6  // the peer announced an address: RemoteID, Remote
 	Removed            Kind = 7  // the peer withdrew an address: RemoteID
 	SubflowEstablished Kind = 10 // a further subflow joined

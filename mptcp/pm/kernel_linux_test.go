@@ -259,8 +259,7 @@ func TestKernelEvents(t *testing.T) {
 	})
 	server.SetLinger(0)
 	server.Close()
-	client.Close() // a reset alone does not end the connection
-	wait(t, e, "end", func(ev Event) bool { return ev.Kind == Closed && ev.Token == joined.Token })
+	wait(t, e, "end", func(ev Event) bool { return ev.Kind == Closed && ev.Token == sides[1].Token })
 }
 
 func TestKernelRemoveInitial(t *testing.T) {
