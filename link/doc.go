@@ -2,12 +2,18 @@
 //
 // A link is an interface that leads to the Internet: one that was named, or
 // one that has a default route. For each the kernel needs four things before
-// Multipath TCP can use it beside the others (docs/operations.md):
+// Multipath TCP can use it beside the others:
 //
 //	7400: from 192.168.1.2 lookup main suppress_prefixlength 0   local networks as ever
 //	7401: from 192.168.1.2 lookup 7403                           the rest by this link
 //	default via 192.168.1.1 dev eth1 table 7403                  its own default route
 //	endpoint 192.168.1.2 dev eth1 subflow                        what MPTCP may join from
+//
+// A link that loses its carrier, address or route loses its endpoint at once: its
+// subflows close and their traffic moves to the other links. When it comes
+// back, open connections join it again. Rules and routes stay while the
+// interface is switched on. What comes from no link's address, and so all
+// other traffic of the host, goes where the main table sends it.
 //
 // An observation of the kernel becomes a plan, a pure function; the plan's
 // difference from what is there becomes steps; the steps are applied, and

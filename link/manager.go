@@ -32,6 +32,7 @@ const (
 	// flushed rules or endpoints, and those of the path manager raise no event.
 	resync = time.Minute
 	// retry is the wait after a failure: most are races with a link that is changing.
+	// It doubles each time, for a read-only /proc/sys stays one.
 	retry = time.Second
 )
 
@@ -170,6 +171,7 @@ func (m *Manager) follow(ctx context.Context) {
 	settled.Stop()
 	defer settled.Stop()
 	waiting := false
+	wait := retry
 	for {
 		select {
 		case <-ctx.Done():
@@ -192,10 +194,13 @@ func (m *Manager) follow(ctx context.Context) {
 		switch err := m.reconcile(); {
 		case err != nil:
 			m.log.Warn("links could not be followed", "error", err)
-			settled.Reset(retry)
+			settled.Reset(wait)
 		case m.troubled():
-			settled.Reset(retry)
+			settled.Reset(wait)
+		default:
+			wait = retry / 2
 		}
+		wait = min(2*wait, resync)
 	}
 }
 

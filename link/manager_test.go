@@ -167,7 +167,7 @@ func TestAddressChange(t *testing.T) {
 	})
 }
 
-// A link that flaps a hundred times a second costs at most 50 looks a second and ends in the right state.
+// A link that flaps faster than events settle is left alone until it is quiet.
 func TestFlapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFake(home())

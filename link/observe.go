@@ -6,9 +6,10 @@ import "net/netip"
 // it: one look at the kernel.
 type observed struct {
 	devices   []device
-	defaults  []nextHop // default routes of the main table
-	rules     []rule    // that carry our protocol number
-	routes    []route   // that carry our protocol number
+	defaults  []nextHop    // default routes of the main table
+	rules     []rule       // that carry our protocol number
+	routes    []route      // that carry our protocol number
+	foreign   map[int]bool // tables like ours that hold routes of others
 	endpoints []endpoint
 	limits    limits
 	base      limits            // limits before we touched them

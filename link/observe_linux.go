@@ -17,7 +17,7 @@ import (
 // interface as down before it removes the routes, so a route that is missing
 // because of that is never seen beside an interface that still looks up.
 func (l *linux) observe(also []string) (*observed, error) {
-	o := &observed{sysctls: map[string]string{}}
+	o := &observed{foreign: map[int]bool{}, sysctls: map[string]string{}}
 	if err := l.observeRoutes(o); err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
@@ -126,7 +126,7 @@ func (l *linux) observeRoutes(o *observed) error {
 		// Without this filter only the main table is listed.
 		every := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
 		err = l.route.RouteListFilteredIter(netlink.FAMILY_ALL, every, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
-			if r.Protocol == Protocol || r.Table == mainTable && bits(r) == 0 {
+			if r.Table > TableBase || r.Table == mainTable && bits(r) == 0 {
 				all = append(all, r)
 			}
 			return true
@@ -139,10 +139,12 @@ func (l *linux) observeRoutes(o *observed) error {
 	for _, r := range routes {
 		switch {
 		case r.Family != netlink.FAMILY_V4 && r.Family != netlink.FAMILY_V6:
-		case r.Protocol == Protocol && r.Table > TableBase:
+		case r.Table > TableBase && r.Protocol == Protocol:
 			via := gateway(r.Gw, r.Via)
 			o.routes = append(o.routes, route{table: r.Table, dst: destination(r), via: via, index: r.LinkIndex, onlink: onlink(r.Flags, via)})
-		case r.Table == mainTable && bits(r) == 0 && r.Type == unix.RTN_UNICAST:
+		case r.Table > TableBase:
+			o.foreign[r.Table] = true
+		case r.Type == unix.RTN_UNICAST:
 			o.defaults = append(o.defaults, hops(r)...)
 		}
 	}

@@ -139,6 +139,10 @@ func (c *candidate) judge(o *observed, m memory, taken map[netip.Addr]string) {
 	}
 	c.Index = c.dev.index
 	addressed := c.findSources(o, m, taken)
+	if table := TableBase + c.Index; o.foreign[table] {
+		c.note(fmt.Sprintf("routing table %d holds routes that others made; it is left as it is", table))
+		c.sources = nil
+	}
 	if c.dev.up && len(c.sources) > 0 {
 		c.Table = TableBase + c.Index
 		for _, s := range c.sources {

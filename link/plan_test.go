@@ -187,17 +187,18 @@ func TestStates(t *testing.T) {
 	o := &observed{
 		devices: []device{
 			dev(1, "a", "10.0.1.2/24"), dev(2, "b"), dev(3, "c", "10.0.3.2/24"), dev(4, "d", "10.0.4.2/24"),
-			dev(5, "e", "10.0.5.2/24"), dev(6, "f", "10.0.1.2/24"), dev(7, "g", "10.0.7.2/24"),
+			dev(5, "e", "10.0.5.2/24"), dev(6, "f", "10.0.1.2/24"), dev(7, "g", "10.0.7.2/24"), dev(8, "j", "10.0.8.2/24"),
 		},
+		foreign: map[int]bool{7408: true},
 		defaults: []nextHop{
 			via(1, "10.0.1.1", 0), via(2, "10.0.2.1", 0), via(4, "10.0.4.1", 0), via(5, "10.0.5.1", 0),
-			via(6, "10.0.1.1", 0), via(7, "10.0.7.1", 0),
+			via(6, "10.0.1.1", 0), via(7, "10.0.7.1", 0), via(8, "10.0.8.1", 0),
 		},
 		endpoints: []endpoint{{id: 1, addr: netip.MustParseAddr("10.0.7.2")}},
 	}
 	o.devices[3].up, o.devices[3].carrier = false, false
 	o.devices[4].carrier = false
-	pl := planner{wanted: wanted(t, "a b c d e f g h i=off a0=off")}
+	pl := planner{wanted: wanted(t, "a b c d e f g h i=off j a0=off")}
 	p := pl.plan(o)
 	want := `a up
 a0 absent
@@ -208,7 +209,8 @@ e down (no carrier)
 f no-address (10.0.1.2 is also the address of a, so it cannot be used here)
 g up (10.0.7.2 already is an endpoint that others made; it is left as it is)
 h absent
-i absent`
+i absent
+j no-route (routing table 7408 holds routes that others made; it is left as it is)`
 	if got := states(p.links); got != want {
 		t.Errorf("got\n%s\n\nwant\n%s", got, want)
 	}
