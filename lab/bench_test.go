@@ -3,9 +3,17 @@
 package lab
 
 import (
+	"syscall"
 	"testing"
 	"time"
 )
+
+// cpu is the time that this process has used.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
 
 // BenchmarkDownload reports what single TCP connections get; run it with
 // -benchtime=1x. The share of one core includes both ends of the transfer.

@@ -3,7 +3,6 @@ package lab
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os/exec"
 	"sync"
@@ -65,7 +64,7 @@ func (h *Host) start(c *Cmd) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return errors.New("the network is closed")
+		return errClosed
 	}
 	if err := c.Cmd.Start(); err != nil {
 		return err

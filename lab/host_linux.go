@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -68,7 +69,8 @@ func (h *Host) ReadSysctl(name string) (value string, err error) {
 	return value, err
 }
 
-func (h *Host) close() error {
+// kill ends every program on the host and waits for it.
+func (h *Host) kill() {
 	h.mu.Lock()
 	h.closed = true
 	var running []*Cmd
@@ -80,7 +82,6 @@ func (h *Host) close() error {
 		c.Process.Kill()
 		c.Wait()
 	}
-	return h.ns.close()
 }
 
 // An iface is what a DHCP client would configure on an interface.
@@ -99,12 +100,23 @@ type route struct {
 	metric int
 }
 
-// up sets the interface up and gives it its addresses and routes.
-func (i *iface) up() error {
-	nl := i.host.ns.netlink
+func (i *iface) find() (*netlink.Handle, netlink.Link, error) {
+	nl, err := i.host.ns.routing()
+	if err != nil {
+		return nil, nil, err
+	}
 	dev, err := nl.LinkByName(i.name)
 	if err != nil {
-		return fmt.Errorf("%s on %s: %w", i.name, i.host.Name, err)
+		return nil, nil, fmt.Errorf("find %s on %s: %w", i.name, i.host.Name, err)
+	}
+	return nl, dev, nil
+}
+
+// up sets the interface up and gives it its addresses and routes.
+func (i *iface) up() error {
+	nl, dev, err := i.find()
+	if err != nil {
+		return err
 	}
 	if err := nl.LinkSetUp(dev); err != nil {
 		return fmt.Errorf("set %s on %s up: %w", i.name, i.host.Name, err)
@@ -131,10 +143,9 @@ func (i *iface) up() error {
 // down is an unplugged cable: the interface goes down, its routes with it, and
 // the DHCP client drops the addresses.
 func (i *iface) down() error {
-	nl := i.host.ns.netlink
-	dev, err := nl.LinkByName(i.name)
+	nl, dev, err := i.find()
 	if err != nil {
-		return fmt.Errorf("%s on %s: %w", i.name, i.host.Name, err)
+		return err
 	}
 	if err := nl.LinkSetDown(dev); err != nil {
 		return fmt.Errorf("set %s on %s down: %w", i.name, i.host.Name, err)
@@ -145,7 +156,7 @@ func (i *iface) down() error {
 			continue
 		}
 		addr := &netlink.Addr{IPNet: ipNet(a)}
-		if err := nl.AddrDel(dev, addr); err != nil {
+		if err := nl.AddrDel(dev, addr); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			return fmt.Errorf("take %s from %s on %s: %w", a, i.name, i.host.Name, err)
 		}
 	}

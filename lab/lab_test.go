@@ -93,3 +93,20 @@ func reaches(t *testing.T, d Dialer, want string) {
 		t.Errorf("answered at %s, want %s", host, want)
 	}
 }
+
+// eventually gives fn several tries, as figures need a machine that has some time
+// for them.
+func eventually(t *testing.T, fn func() error) {
+	t.Helper()
+	err := fn()
+	for range 4 {
+		if err == nil {
+			return
+		}
+		t.Logf("again: %v", err)
+		err = fn()
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -5,11 +5,11 @@ package lab
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -71,54 +71,55 @@ func TestFirstByte(t *testing.T) {
 	}
 }
 
-// cpu is the time that this process has used.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 func TestRates(t *testing.T) {
 	n := newNetwork(t, Config{})
-	ctx := testContext(t)
-	var wg sync.WaitGroup
-	used, start := cpu(), time.Now()
-	for _, c := range []struct {
-		link string
-		mbit float64
-	}{{"dsl", 30}, {"lte", 20}} {
-		d := Dialer{Host: n.Host("home"), Device: c.link}
-		wg.Go(func() {
-			r, err := Download(ctx, Transfer{Dialer: d, URL: "http://server.lab/bytes?n=1e10", For: 2500 * time.Millisecond})
-			got := r.MbitBetween(time.Second, 2500*time.Millisecond)
-			t.Logf("%s down: %.1f Mbit/s, %.1f from 1 s on, longest gap %v at %v", c.link, r.Mbit(), got, r.LongestGap, r.GapAt)
-			if err != nil || got < 0.7*c.mbit || got > 1.1*c.mbit {
-				t.Errorf("%s: %.1f Mbit/s down, want about %.0f (%v)", c.link, got, c.mbit, err)
-			}
-		})
-	}
-	wg.Wait()
-	t.Logf("CPU %.0f %% of one core", 100*float64(cpu()-used)/float64(time.Since(start)))
-	r, err := Upload(ctx, Transfer{Dialer: Dialer{Host: n.Host("home")}, URL: "http://server.lab/upload", Bytes: 1 << 20})
-	t.Logf("dsl up: %.1f Mbit/s, longest gap %v", r.Mbit(), r.LongestGap)
-	if err != nil || r.Mbit() < 5 || r.Mbit() > 11 || r.SHA256 != Sum(1<<20) {
-		t.Errorf("%.1f Mbit/s up, want about 10; %s (%v)", r.Mbit(), r.SHA256, err)
-	}
+	dsl, lte := Dialer{Host: n.Host("home"), Device: "dsl"}, Dialer{Host: n.Host("home"), Device: "lte"}
+	eventually(t, func() error {
+		var wg sync.WaitGroup
+		var errs [2]error
+		used, start := cpu(), time.Now()
+		wg.Go(func() { errs[0] = downloads(t, dsl, 30) })
+		wg.Go(func() { errs[1] = downloads(t, lte, 20) })
+		wg.Wait()
+		t.Logf("CPU %.0f %% of one core", 100*float64(cpu()-used)/float64(time.Since(start)))
+		return errors.Join(errs[:]...)
+	})
 	if _, down := n.Link("dsl").Counters(); down.Bytes < 5e6 || down.Packets < 3000 {
 		t.Errorf("counted %+v", down)
 	}
+	eventually(t, func() error {
+		r, err := Upload(testContext(t), Transfer{Dialer: dsl, URL: "http://server.lab/upload", Bytes: 1 << 20})
+		t.Logf("dsl up: %.1f Mbit/s, longest gap %v", r.Mbit(), r.LongestGap)
+		if err != nil || r.Mbit() < 5 || r.Mbit() > 11 || r.SHA256 != Sum(1<<20) {
+			return fmt.Errorf("%.1f Mbit/s up, want about 10; %s (%w)", r.Mbit(), r.SHA256, err)
+		}
+		return nil
+	})
+}
+
+// downloads says what is wrong with the rate of a link that should have mbit.
+func downloads(t *testing.T, d Dialer, mbit float64) error {
+	r, err := Download(testContext(t), Transfer{Dialer: d, URL: "http://server.lab/bytes?n=1e10", For: 2500 * time.Millisecond})
+	got := r.MbitBetween(time.Second, 2500*time.Millisecond)
+	t.Logf("%s down: %.1f Mbit/s, %.1f from 1 s on, longest gap %v at %v", d.Device, r.Mbit(), got, r.LongestGap, r.GapAt)
+	// The upper bound allows for what waited for a retransmission before 1 s.
+	if err != nil || got < 0.7*mbit || got > 1.15*mbit {
+		return fmt.Errorf("%s: %.1f Mbit/s down, want about %.0f (%w)", d.Device, got, mbit, err)
+	}
+	return nil
 }
 
 func TestUnlimitedLegIsFast(t *testing.T) {
 	n := newNetwork(t, Config{})
-	used, start := cpu(), time.Now()
-	r, err := Download(testContext(t), Transfer{Dialer: Dialer{Host: n.Host("relay")}, URL: "http://server.lab/bytes?n=1e11", For: time.Second})
-	t.Logf("%.0f Mbit/s, longest gap %v at %v, CPU %.0f %% of one core", r.MbitBetween(300*time.Millisecond, time.Second), r.LongestGap, r.GapAt,
-		100*float64(cpu()-used)/float64(time.Since(start)))
-	// 300 are wanted and twice that is had; the bound is for busy machines and -race.
-	if err != nil || r.Mbit() < 60 {
-		t.Errorf("%.0f Mbit/s (%v)", r.Mbit(), err)
-	}
+	eventually(t, func() error {
+		r, err := Download(testContext(t), Transfer{Dialer: Dialer{Host: n.Host("relay")}, URL: "http://server.lab/bytes?n=1e11", For: time.Second})
+		t.Logf("%.0f Mbit/s, longest gap %v at %v", r.MbitBetween(300*time.Millisecond, time.Second), r.LongestGap, r.GapAt)
+		// 300 are wanted and twice that is had; the bound is for busy machines and -race.
+		if err != nil || r.Mbit() < 60 {
+			return fmt.Errorf("%.0f Mbit/s (%w)", r.Mbit(), err)
+		}
+		return nil
+	})
 }
 
 func TestQueueDropsABurst(t *testing.T) {
@@ -182,8 +183,10 @@ func TestPullAndPutBack(t *testing.T) {
 	d, dsl := Dialer{Host: n.Host("home")}, n.Link("dsl")
 	before := routes(t, n.Host("home"))
 	for range 2 {
-		if err := dsl.Down(); err != nil {
-			t.Fatal(err)
+		for range 2 { // pulling twice is pulling once
+			if err := dsl.Down(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		reaches(t, d, "11.2.0.2")
 		reaches(t, Dialer{Host: n.Host("home"), Local: dsl.Addr(false)}, "")

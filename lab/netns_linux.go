@@ -6,14 +6,18 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
+var errClosed = errors.New("the network is closed")
+
 // A namespace is an anonymous network and mount namespace. Nothing but its two
 // descriptors and whatever runs inside keeps it alive.
 type namespace struct {
+	mu       sync.RWMutex // no descriptor is closed, and its number used anew, while somebody enters
 	net, mnt int
 	netlink  *netlink.Handle
 }
@@ -104,6 +108,11 @@ func (ns *namespace) do(fn func() error) error {
 
 // enter moves the calling thread into the namespace for good.
 func (ns *namespace) enter() error {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	if ns.net < 0 {
+		return errClosed
+	}
 	// A thread that shares its working directory with others, as Go's do, may not
 	// change its mount namespace: setns(2), EINVAL.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
@@ -118,7 +127,20 @@ func (ns *namespace) enter() error {
 	return nil
 }
 
+// routing returns the netlink handle of the namespace. A closed one would speak
+// to the machine's own namespace instead.
+func (ns *namespace) routing() (*netlink.Handle, error) {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	if ns.netlink == nil {
+		return nil, errClosed
+	}
+	return ns.netlink, nil
+}
+
 func (ns *namespace) close() error {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
 	if ns.netlink != nil {
 		ns.netlink.Close()
 		ns.netlink = nil

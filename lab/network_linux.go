@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"strings"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -32,6 +35,7 @@ type Network struct {
 	hosts  map[string]*Host
 	links  map[string]*Link
 	server *Server
+	close  func() error
 }
 
 // New builds a Network and starts the servers on the final server. Several may
@@ -42,6 +46,10 @@ func New(ctx context.Context, c Config) (*Network, error) {
 	n := &Network{
 		config: c, zone: names(c.IPv6),
 		hosts: make(map[string]*Host), links: make(map[string]*Link),
+	}
+	n.close = sync.OnceValue(n.tearDown)
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("build the lab: %w", err)
 	}
 	for _, build := range []func() error{n.makeHosts, n.makeLinks, n.connectRelay, n.deadEnds, n.serve} {
 		err := context.Cause(ctx)
@@ -80,9 +88,14 @@ func (n *Network) Server() *Server { return n.server }
 
 // Close ends the programs started with [Host.Command], the servers and the
 // links, and waits for all of them. The namespaces vanish with the last socket
-// in them.
-func (n *Network) Close() error {
+// in them. Closing again does nothing.
+func (n *Network) Close() error { return n.close() }
+
+func (n *Network) tearDown() error {
 	var errs []error
+	for _, h := range n.hosts {
+		h.kill()
+	}
 	if n.server != nil {
 		errs = append(errs, n.server.close())
 	}
@@ -90,7 +103,7 @@ func (n *Network) Close() error {
 		errs = append(errs, l.close())
 	}
 	for _, h := range n.hosts {
-		errs = append(errs, h.close())
+		errs = append(errs, h.ns.close())
 	}
 	return errors.Join(errs...)
 }
@@ -105,7 +118,11 @@ func (n *Network) makeHosts() error {
 		h := &Host{Name: name, network: n, ns: ns, commands: make(map[*Cmd]struct{})}
 		n.hosts[name] = h
 		for key, value := range n.sysctls(name) {
-			if err := h.Sysctl(key, value); err != nil {
+			err := h.Sysctl(key, value)
+			if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(key, "net.ipv6.") && !n.config.IPv6 {
+				continue // a kernel without IPv6
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -145,9 +162,6 @@ func (n *Network) makeLinks() error {
 	v6 := n.config.IPv6
 	for i, c := range n.config.Links {
 		leg := i + 1
-		if leg >= legRelay || c.Name == "server" || c.Name == "relay" || n.links[c.Name] != nil {
-			return fmt.Errorf("access link %q: the name is taken or there are too many", c.Name)
-		}
 		near := &iface{home, c.Name, legAddrs(leg, hostEnd, v6), defaultRoutes(leg, 100*leg, v6)}
 		far := &iface{host: inet, name: c.Name, addrs: legAddrs(leg, routerEnd, v6)}
 		l, err := newLink(c.Name, near, far, near, c.Shape, n.config.Seed+uint64(leg))

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -45,9 +46,9 @@ func TestManyLinksAndIPv6(t *testing.T) {
 }
 
 func TestBadConfigIsRefused(t *testing.T) {
-	newNetwork(t, Config{}) // skips where no Network can be built
 	for _, links := range [][]LinkConfig{
-		{{Name: "relay"}}, {{Name: "a"}, {Name: "a"}}, {{Name: "much-too-long-a-name"}}, {{Name: ""}},
+		{{Name: "relay"}}, {{Name: "a"}, {Name: "a"}}, {{Name: "much-too-long-a-name"}}, {{Name: ""}}, {{Name: "a.b"}},
+		{{Name: "a", Shape: Shape{Up: Direction{Loss: 2}}}}, make([]LinkConfig, 100),
 	} {
 		if n, err := New(t.Context(), Config{Links: links}); err == nil {
 			n.Close()
@@ -94,7 +95,12 @@ func TestCloseLeavesNothing(t *testing.T) {
 		if err := n.Close(); err != nil {
 			t.Fatal(err)
 		}
-		n.hosts, n.links, n.server = nil, nil, nil // the cleanup has nothing left to do
+		if err := n.Link("dsl").Down(); !errors.Is(err, errClosed) {
+			t.Errorf("pulled a link of a closed network: %v", err)
+		}
+		if err := n.Host("home").Do(func() error { return nil }); !errors.Is(err, errClosed) {
+			t.Errorf("worked on a host of a closed network: %v", err)
+		}
 		return inside
 	}
 	use() // the runtime opens its poller, the net package its probes

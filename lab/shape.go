@@ -1,7 +1,9 @@
 package lab
 
 import (
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -78,4 +80,44 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// nameBytes are those that an interface's name may have here; sysctl's dots and
+// slashes are not among them.
+const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+// maxLinks is what the lab's numbering of legs has room for.
+const maxLinks = 99
+
+// check refuses what no Network can be built from.
+func (c Config) check() error {
+	taken := map[string]bool{"server": true, "relay": true, "lo": true, "all": true, "default": true}
+	if len(c.Links) > maxLinks {
+		return fmt.Errorf("%d access links, at most %d are possible", len(c.Links), maxLinks)
+	}
+	for _, l := range c.Links {
+		if strings.Trim(l.Name, nameBytes) != "" || l.Name == "" || len(l.Name) > 15 {
+			return fmt.Errorf("access link %q: want 1 to 15 letters, digits, - and _", l.Name)
+		}
+		if taken[l.Name] {
+			return fmt.Errorf("access link %q: the name is taken", l.Name)
+		}
+		taken[l.Name] = true
+		if err := l.Shape.check(); err != nil {
+			return fmt.Errorf("access link %s: %w", l.Name, err)
+		}
+	}
+	if err := c.Server.check(); err != nil {
+		return fmt.Errorf("the server's leg: %w", err)
+	}
+	return nil
+}
+
+func (s Shape) check() error {
+	for _, d := range []Direction{s.Up, s.Down} {
+		if !(d.RateMbit >= 0) || d.Delay < 0 || d.Queue < 0 || !(d.Loss >= 0 && d.Loss <= 1) {
+			return fmt.Errorf("impossible %+v", d)
+		}
+	}
+	return nil
 }

@@ -34,7 +34,13 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/seen", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Seen()) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// close waits for handlers too; net/http would not.
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return
+		}
 		s.loops.Add(1)
+		s.mu.Unlock()
 		defer s.loops.Done()
 		mux.ServeHTTP(w, r)
 	})
