@@ -169,9 +169,8 @@ func TestLossAndSilence(t *testing.T) {
 	if up, _ := dsl.Counters(); up.Filtered == 0 {
 		t.Error("nothing was counted as filtered")
 	}
-	dev, err := n.Host("home").ns.netlink.LinkByName("dsl")
-	if err != nil || dev.Attrs().Flags&net.FlagUp == 0 {
-		t.Errorf("silence took the interface down: %v", err)
+	if !isUp(t, n.Host("home"), "dsl") {
+		t.Error("silence took the interface down")
 	}
 	dsl.Silence(false)
 	reaches(t, d, "11.1.0.2")
@@ -187,6 +186,9 @@ func TestPullAndPutBack(t *testing.T) {
 			if err := dsl.Down(); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if isUp(t, n.Host("home"), "dsl") {
+			t.Error("a pulled interface is up")
 		}
 		reaches(t, d, "11.2.0.2")
 		reaches(t, Dialer{Host: n.Host("home"), Local: dsl.Addr(false)}, "")
@@ -206,6 +208,15 @@ func TestPullAndPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	reaches(t, d, "11.1.0.2")
+}
+
+func isUp(t *testing.T, h *Host, name string) bool {
+	t.Helper()
+	dev, err := h.ns.netlink.LinkByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dev.Attrs().Flags&net.FlagUp != 0
 }
 
 func routes(t *testing.T, h *Host) (lines []string) {
