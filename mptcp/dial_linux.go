@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,9 @@ func (d *Dialer) open(ctx context.Context, to netip.AddrPort) (*net.TCPConn, err
 	}
 	if !to.IsValid() {
 		return nil, &net.AddrError{Err: "no address to dial"}
+	}
+	if d.Local.IsValid() && d.Local.Unmap().Is4() != to.Addr().Unmap().Is4() {
+		return nil, &net.AddrError{Err: "source address of another family", Addr: d.Local.String()}
 	}
 	fd, family, err := d.socket(to.Addr())
 	if err != nil {
@@ -167,7 +171,9 @@ func sockaddr(a netip.AddrPort, family int) unix.Sockaddr {
 	if zone := ip.Zone(); zone != "" {
 		if ifi, err := net.InterfaceByName(zone); err == nil {
 			sa.ZoneId = uint32(ifi.Index)
-		}
+		} else if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+			sa.ZoneId = uint32(n)
+		} // else the kernel refuses a link-local address without interface
 	}
 	return sa
 }

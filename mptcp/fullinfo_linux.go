@@ -36,6 +36,17 @@ type rawAddrs struct{ local, remote rawSockaddr }
 // order, and the address at 4 (IPv4) or 8 (IPv6).
 type rawSockaddr [128]byte
 
+// The layouts above are the kernel's: these lines do not compile where the
+// compiler has another one, on a 32-bit system say.
+var (
+	_ [96]byte  = [unsafe.Sizeof(rawInfo{})]byte{}
+	_ [136]byte = [unsafe.Sizeof(rawFull{})]byte{}
+	_ [264]byte = [unsafe.Sizeof(rawSubflow{})]byte{}
+	_ [280]byte = [unsafe.Sizeof(unix.TCPInfo{})]byte{}
+	_ [72]byte  = [unsafe.Offsetof(rawInfo{}.bytesAcked)]byte{}
+	_ [40]byte  = [unsafe.Offsetof(rawFull{}.info)]byte{}
+)
+
 // usualSubflows is room for the first subflow and pm.MaxEndpoints further ones.
 const usualSubflows = 9
 

@@ -8,7 +8,7 @@ import (
 
 // IsMultipath reports whether a connection is MPTCP now: false if plain TCP was
 // asked for, if the peer does not speak MPTCP, if it fell back, and on kernels
-// before 5.16, which cannot tell. It costs one system call, under a microsecond.
+// before 5.16, which cannot tell. It costs one system call, about a microsecond.
 func IsMultipath(c *net.TCPConn) bool { return isMultipath(c) }
 
 // A Connection is what the kernel knows of an MPTCP connection as a whole
@@ -48,7 +48,7 @@ type Full struct {
 // (struct tcp_info in linux/tcp.h).
 type Subflow struct {
 	ID            uint32         // 1, 2, … in order of creation: not the address identifier
-	Local, Remote netip.AddrPort // never in mapped form
+	Local, Remote netip.AddrPort // never in mapped form; unspecified once it is closed
 	State         State
 
 	RTT, RTTVar, MinRTT time.Duration // smoothed, its deviation, least of the last minutes
@@ -116,7 +116,9 @@ func TCPInfo(c *net.TCPConn) (Subflow, error) { return tcpInfo(c) }
 // answers, with the last count before (measured on Linux 6.18, MPTCP, plain TCP
 // and after fallback); only after fallback, once both sides have sent a FIN, the
 // kernel forgets it and the error is ENOTCONN. A peer may have read bytes and sent a reset before it
-// acknowledged them: few acknowledged bytes do not prove that little arrived.
+// acknowledged them: few acknowledged bytes do not prove that little arrived. Nor
+// do many prove that the peer's process got them: its kernel acknowledges for a
+// socket that is closed, too.
 func Acked(c *net.TCPConn) (uint64, error) { return acked(c) }
 
 // SetCongestion chooses the congestion control of a connection and of all its
