@@ -101,6 +101,9 @@ func TestKernelApplyAndRestore(t *testing.T) {
 	}
 	twoLinks(t)
 	must(t, writeSysctl(sysctl{pathFilter("dsl"), "1"}))
+	old := parseAddr(t, "2001:db8:0:1::2/64") // comes first, but is deprecated
+	old.ValidLft = 3600
+	must(t, netlink.AddrAdd(mustLink(t, "dsl"), old))
 	before := state(t)
 	m, err := New(Config{Wanted: []Wanted{{Name: "dsl"}, {Name: "lte", Mode: Backup}, {Name: "usb0"}}, StateDir: t.TempDir()})
 	must(t, err)

@@ -64,7 +64,7 @@ type Manager struct {
 // The Manager stays with the network namespace of the calling thread, save for
 // sysctls, which are always the process's own.
 func New(cfg Config) (*Manager, error) {
-	if err := cfg.check(); err != nil {
+	if err := check(cfg.Wanted); err != nil {
 		return nil, err
 	}
 	k, idle, err := openKernel()
@@ -74,9 +74,25 @@ func New(cfg Config) (*Manager, error) {
 	return newManager(cfg, k, idle)
 }
 
-func (cfg Config) check() error {
+// Set makes wanted the links from now on, as in [Config], and applies what differs.
+// Turning a link from On to Backup and back moves its traffic without a gap. It
+// changes nothing if wanted cannot be right.
+func (m *Manager) Set(wanted []Wanted) error {
+	if err := check(wanted); err != nil {
+		return err
+	}
+	m.work.Lock()
+	m.planner.wanted = slices.Clone(wanted)
+	m.work.Unlock()
+	if m.kernel == nil {
+		return nil
+	}
+	return m.reconcile()
+}
+
+func check(wanted []Wanted) error {
 	names := map[string]bool{}
-	for _, w := range cfg.Wanted {
+	for _, w := range wanted {
 		if err := w.check(); err != nil {
 			return err
 		}
@@ -165,13 +181,21 @@ func (m *Manager) Serve(ctx context.Context) error {
 }
 
 func (m *Manager) follow(ctx context.Context) {
-	again := time.NewTicker(resync)
-	defer again.Stop()
+	look := time.NewTicker(resync)
+	defer look.Stop()
 	settled := time.NewTimer(settle)
 	settled.Stop()
 	defer settled.Stop()
-	waiting := false
-	wait := retry
+	waiting, wait := false, retry
+	again := func(failed bool) {
+		if !failed {
+			wait = retry
+			return
+		}
+		settled.Reset(wait)
+		wait = min(2*wait, resync)
+	}
+	again(m.troubled())
 	for {
 		select {
 		case <-ctx.Done():
@@ -187,20 +211,15 @@ func (m *Manager) follow(ctx context.Context) {
 				continue
 			}
 		case <-settled.C:
-		case <-again.C:
+		case <-look.C:
 		}
 		settled.Stop()
 		waiting = false
-		switch err := m.reconcile(); {
-		case err != nil:
+		err := m.reconcile()
+		if err != nil {
 			m.log.Warn("links could not be followed", "error", err)
-			settled.Reset(wait)
-		case m.troubled():
-			settled.Reset(wait)
-		default:
-			wait = retry / 2
 		}
-		wait = min(2*wait, resync)
+		again(err != nil || m.troubled())
 	}
 }
 

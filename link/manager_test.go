@@ -39,6 +39,7 @@ func TestDownAndUp(t *testing.T) {
 		k.steps()
 		changed := m.Changed()
 		begin := time.Now()
+		const later = time.Hour + resync/2
 
 		k.event(now, func(o *observed) { o.devices[3].carrier = false })
 		<-changed
@@ -55,10 +56,14 @@ func TestDownAndUp(t *testing.T) {
 		}
 
 		changed = m.Changed()
+		time.Sleep(later) // between two looks
 		k.event(soon, func(o *observed) { o.devices[3].carrier = true })
 		<-changed
-		if d := time.Since(begin); d != settle {
+		if d := time.Since(begin); d != later+settle {
 			t.Errorf("link came back after %v", d)
+		}
+		if l := m.Links(); !l[0].Since.Equal(begin) || !l[1].Since.Equal(begin.Add(later+settle)) {
+			t.Errorf("eth1 up since %v, wwan0 since %v", l[0].Since, l[1].Since)
 		}
 		synctest.Wait()
 		expectSteps(t, k, "carrier back", "ip mptcp endpoint add 100.64.3.9 dev wwan0 subflow")
@@ -318,13 +323,73 @@ func TestFailedStep(t *testing.T) {
 		if len(k.o.endpoints) != 2 {
 			t.Error(k.o.endpoints)
 		}
+		time.Sleep(2*retry - settle)
 		k.mu.Lock()
 		k.fail = nil
 		k.mu.Unlock()
-		k.bell.raise(soon)
+		time.Sleep(retry)
+		if ok, why := m.Managing(); !ok || why == "" {
+			t.Error("no doubling of the wait")
+		}
 		time.Sleep(retry)
 		if ok, why := m.Managing(); !ok || why != "" {
 			t.Error(ok, why)
+		}
+	})
+}
+
+func TestSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFake(home())
+		m, stop := start(t, k, "eth1 wwan0")
+		defer stop()
+		k.steps()
+		changed := m.Changed()
+		if err := m.Set(wanted(t, "eth1 wwan0=backup")); err != nil {
+			t.Fatal(err)
+		}
+		<-changed
+		expectSteps(t, k, "backup", "ip mptcp endpoint change 100.64.3.9 dev wwan0 subflow backup")
+		if err := m.Set([]Wanted{{Name: "lo"}}); err == nil {
+			t.Error("lo accepted")
+		}
+		for range 2 {
+			if err := m.Set(wanted(t, "eth1=off wwan0")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		expectSteps(t, k, "off", `
+			ip mptcp endpoint delete 192.168.1.2 dev eth1 subflow
+			ip mptcp endpoint change 100.64.3.9 dev wwan0 subflow
+			ip rule del pref 7400 from 192.168.1.2 lookup main suppress_prefixlength 0 protocol 74
+			ip rule del pref 7401 from 192.168.1.2 lookup 7403 protocol 74
+			ip route del 192.168.1.0/24 dev eth1 table 7403 proto 74
+			ip route del default via 192.168.1.1 dev eth1 table 7403 proto 74`)
+		if got := states(m.Links()); got != "eth1 off\nwwan0 up" {
+			t.Error(got)
+		}
+	})
+}
+
+// An address that changes daily leaves no trail in the journal.
+func TestJournalStaysSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFake(home())
+		m, stop := start(t, k, "eth1 wwan0")
+		defer stop()
+		for i := range 9 {
+			k.event(now, func(o *observed) {
+				o.devices[3].addrs = dev(4, "wwan0", netip.AddrFrom4([4]byte{100, 64, 4, byte(i + 1)}).String()+"/24").addrs
+			})
+			synctest.Wait()
+		}
+		b, err := os.ReadFile(m.journal.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The one of now, the one before, and that of eth1.
+		if n := strings.Count(string(b), `"addr"`); n != 3 || !strings.Contains(string(b), "100.64.4.9") || !strings.Contains(string(b), "192.168.1.2") {
+			t.Errorf("%d endpoints in %s", n, b)
 		}
 	})
 }

@@ -261,6 +261,33 @@ func TestEndpointPlaces(t *testing.T) {
 	}
 }
 
+// Of two links with one address, the one that works has it.
+func TestSameAddress(t *testing.T) {
+	o := &observed{
+		devices:  []device{dev(1, "a", "192.168.8.100/24"), dev(2, "b", "192.168.8.100/24")},
+		defaults: []nextHop{via(1, "192.168.8.1", 0), via(2, "192.168.8.1", 0)},
+	}
+	o.devices[0].carrier = false
+	pl := planner{wanted: wanted(t, "a b")}
+	if p := pl.plan(o); len(p.endpoints) != 1 || p.endpoints[0].dev != "b" || len(p.rules) != 2 || p.rules[1].table != 7402 {
+		t.Errorf("%v", p.lines())
+	}
+}
+
+func TestSettingsAreNeverLowered(t *testing.T) {
+	have := map[string]string{
+		pathBlackhole: "0", pathSynRetrans: "127", pathClose: "900", pathRmem: "4096\t131072\t33554432", pathWmem: "broken",
+		pathFilter("all"): "1", pathFilter("a"): "2", pathFilter("b"): "0",
+	}
+	links := []*candidate{{Link: Link{Name: "a", Table: 1}}, {Link: Link{Name: "b", Table: 2}}, {Link: Link{Name: "c"}}}
+	if got := wantedSysctls(have, links); len(got) != 1 || got[0] != (sysctl{pathFilter("b"), "2"}) {
+		t.Errorf("%v", got)
+	}
+	if s := (sysctl{pathFilter("eth0.7"), "2"}).line(""); s != "sysctl -w net.ipv4.conf.eth0/7.rp_filter=2" {
+		t.Error(s)
+	}
+}
+
 func TestSourceChoice(t *testing.T) {
 	for _, test := range []struct{ name, addrs, flags, want string }{
 		{"global before unique local", "fd00::5/64 2001:db8::5/64", "--", "2001:db8::5"},
