@@ -209,6 +209,53 @@ func TestKernelFollowsLinks(t *testing.T) {
 	}
 }
 
+// A gateway that moves is followed; tables and endpoints of others are left alone.
+func TestKernelForeign(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	twoLinks(t)
+	c, err := pm.New()
+	must(t, err)
+	defer c.Close()
+	must(t, c.Add(pm.Endpoint{Addr: netip.MustParseAddr("10.0.1.2"), Flags: pm.Subflow | pm.Fullmesh}))
+	lte := mustLink(t, "lte").Attrs().Index
+	theirs := defaultRoute(t, "lte", netip.MustParseAddr("10.0.2.1").AsSlice(), 5)
+	theirs.Table = TableBase + lte
+	must(t, netlink.RouteAdd(theirs))
+	before := state(t)
+	m, err := New(Config{Wanted: wanted(t, "dsl lte"), StateDir: t.TempDir()})
+	must(t, err)
+	want := fmt.Sprintf(`dsl up (10.0.1.2 already is an endpoint that others made; it is left as it is)
+lte no-route (routing table %d holds routes that others made; it is left as it is)`, TableBase+lte)
+	if got := states(m.Links()); got != want {
+		t.Error(got)
+	}
+	if got := endpoints(t); len(got) != 2 || !strings.HasSuffix(got[0], "0 subflow,fullmesh") {
+		t.Errorf("endpoints %q", got)
+	}
+	stop := serve(t, m)
+	dsl := mustLink(t, "dsl")
+	move := func(from, to string) {
+		t.Helper()
+		must(t, netlink.RouteAdd(defaultRoute(t, "dsl", netip.MustParseAddr(to).AsSlice(), 50)))
+		within(t, 2*time.Second, "gateway "+to, func() bool { return m.Links()[0].Gateway4 == netip.MustParseAddr(to) })
+		must(t, netlink.RouteDel(defaultRoute(t, "dsl", netip.MustParseAddr(to).AsSlice(), 50)))
+		within(t, 2*time.Second, "gateway "+from, func() bool { return m.Links()[0].Gateway4 == netip.MustParseAddr(from) })
+	}
+	move("10.0.1.1", "10.0.1.254")
+	if ok, why := m.Managing(); !ok || why != "" {
+		t.Errorf("managing %v %q", ok, why)
+	}
+	if got := state(t); !strings.Contains(got, fmt.Sprintf("route %d 0.0.0.0/0 gw 10.0.1.1 ", TableBase+dsl.Attrs().Index)) {
+		t.Error(got)
+	}
+	stop()
+	if after := state(t); after != before {
+		t.Errorf("after\n%s\n\nbefore\n%s", after, before)
+	}
+}
+
 // TestKernelCrash kills a process that manages, and starts another one.
 func TestKernelCrash(t *testing.T) {
 	if dir := os.Getenv("TRIBUTARY_LINK_TEST_VICTIM"); dir != "" {
