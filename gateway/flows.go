@@ -99,6 +99,9 @@ func (f *flows) sample(c *relayConn) {
 	known := f.conns[c]
 	now := make(map[subflowKey]mptcp.Subflow, len(full.Subflows))
 	for _, s := range full.Subflows {
+		if s.Local.Addr().IsUnspecified() {
+			continue // closed: the kernel has forgotten its addresses
+		}
 		key := subflowKey{s.Local, s.Remote}
 		now[key] = s
 		delete(known, key)
@@ -158,6 +161,17 @@ func (t *traffic) add(s mptcp.Subflow) {
 	t.up += s.BytesAcked
 	t.down += s.BytesReceived
 	t.retrans += s.BytesRetrans
+}
+
+// rtts returns the round trip last seen over each local address.
+func (f *flows) rtts() map[netip.Addr]time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make(map[netip.Addr]time.Duration, len(f.past))
+	for a, t := range f.past {
+		all[a] = t.rtt
+	}
+	return all
 }
 
 // established counts the subflows that can carry data.

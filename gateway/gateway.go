@@ -38,8 +38,12 @@ type Config struct {
 	Relay   join.Link
 	Opening Opening
 	Links   *link.Manager // nil leaves the links alone
+	Dial    Dial          // how to reach the relay; nil means by Multipath TCP
 	Log     *slog.Logger
 }
+
+// Dial opens a stream to the relay, from a local address if that is valid.
+type Dial func(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error)
 
 // A Gateway is a bound gateway. Make it with New.
 type Gateway struct {
@@ -54,6 +58,9 @@ type Gateway struct {
 
 // New binds the port. It fails loudly; a Gateway that it returns is ready.
 func New(config Config) (*Gateway, error) {
+	if config.Dial == nil {
+		config.Dial = dialMultipath
+	}
 	l, err := mptcp.Listen(context.Background(), "tcp", config.SOCKS.String(), false, nil)
 	if err != nil {
 		return nil, fmt.Errorf("listen for clients: %w", err)
@@ -70,13 +77,13 @@ func New(config Config) (*Gateway, error) {
 		resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
-		dial: func(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
-			return (&mptcp.Dialer{Multipath: true, Local: from, KeepAlive: keepAlive}).Dial(ctx, to)
-		},
+		dial: config.Dial,
 	}
 	g.pool = newPool(g.upstream.warm, config.Log)
+	memory := newMemory(config.Opening)
 	g.sessions = proxy.Sessions{
-		Dialer: &dialer{g.upstream, g.pool, newMemory(config.Opening), config.Log},
+		Dialer: &dialer{g.upstream, g.pool, memory, config.Log},
+		Early:  func(r *proxy.Request) time.Duration { return memory.early(r.To) },
 		Log:    config.Log,
 		Idle:   sessionIdle,
 	}
@@ -87,6 +94,15 @@ func New(config Config) (*Gateway, error) {
 // kernel probes every subflow of it, so that no NAT forgets one: those of mobile
 // networks were seen to forget after 30 s.
 const keepAlive = 25 * time.Second
+
+func dialMultipath(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
+	d := mptcp.Dialer{Multipath: true, Local: from, KeepAlive: keepAlive}
+	c, err := d.Dial(ctx, to)
+	if err != nil {
+		return nil, err // not c: a nil *TCPConn is no nil Conn
+	}
+	return c, nil
+}
 
 // Addr returns the address that clients ask at.
 func (g *Gateway) Addr() netip.AddrPort { return g.listener.Addr().(*net.TCPAddr).AddrPort() }
@@ -101,7 +117,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	defer end()
 	var helpers, clients sync.WaitGroup
 	helpers.Go(func() {
-		if err := g.pool.run(ctx); err != nil {
+		if err := g.Warm(ctx); err != nil {
 			stop(err)
 		}
 	})
@@ -127,6 +143,10 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	return nil
 }
 
+// Warm keeps warm connections until ctx ends. Serve runs it. It returns early only
+// if the relay's very first answer is a refusal.
+func (g *Gateway) Warm(ctx context.Context) error { return g.pool.run(ctx) }
+
 func (g *Gateway) accept(live context.Context, clients *sync.WaitGroup) error {
 	for {
 		c, err := g.listener.AcceptTCP()
@@ -147,7 +167,7 @@ func (g *Gateway) accept(live context.Context, clients *sync.WaitGroup) error {
 		}
 		clients.Go(func() {
 			defer func() { <-g.slots }()
-			g.serveConn(live, c)
+			g.ServeConn(live, c)
 		})
 	}
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"net"
 	"time"
 
 	"tributary/proto/httpconnect"
@@ -20,8 +19,9 @@ const (
 	firstRead = 2048
 )
 
-// serveConn takes one client from its first byte to its end.
-func (g *Gateway) serveConn(live context.Context, c *net.TCPConn) {
+// ServeConn takes one client from its first byte to its end. Serve calls it for
+// each that it accepts. The end of live resets the connection.
+func (g *Gateway) ServeConn(live context.Context, c proxy.Conn) {
 	stop := context.AfterFunc(live, func() { splice.Abort(c) })
 	c.SetDeadline(time.Now().Add(handshakeTime))
 	req, err := readRequest(c)
@@ -37,7 +37,7 @@ func (g *Gateway) serveConn(live context.Context, c *net.TCPConn) {
 
 // readRequest tells the protocols apart by their first byte: 4 and 5 are SOCKS,
 // and what remains is HTTP or nothing.
-func readRequest(c *net.TCPConn) (*proxy.Request, error) {
+func readRequest(c proxy.Conn) (*proxy.Request, error) {
 	first := make([]byte, firstRead)
 	n, err := c.Read(first)
 	if err != nil {

@@ -32,7 +32,7 @@ func (g *Gateway) sources(v6 bool) []source {
 		mode link.Mode
 		rtt  time.Duration
 	}
-	heard := g.flows.byAddress()
+	heard := g.flows.rtts()
 	var all []candidate
 	for _, l := range g.config.Links.Links() {
 		for _, a := range l.Addrs {
@@ -40,8 +40,8 @@ func (g *Gateway) sources(v6 bool) []source {
 				continue
 			}
 			c := candidate{source{l.Name, a}, l.Mode, time.Hour}
-			if t := heard[a]; t.rtt > 0 {
-				c.rtt = t.rtt
+			if rtt := heard[a]; rtt > 0 {
+				c.rtt = rtt
 			}
 			all = append(all, c)
 		}

@@ -68,7 +68,7 @@ type upstream struct {
 	managed func() bool            // whether the kernel is told of the links
 	track   func(*relayConn)       // told of each new connection
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
-	dial    func(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error)
+	dial    Dial
 
 	lastGood atomic.Pointer[netip.Addr] // used when the relay's name cannot be resolved
 }

@@ -44,8 +44,9 @@ type Request struct {
 type Pending interface {
 	// Accept tells the client that the stream is open and returns its side of it.
 	// Bound is the address from which the destination was reached, where that is
-	// known, else the zero AddrPort.
-	Accept(bound netip.AddrPort) (Conn, error)
+	// known, else the zero AddrPort. First are bytes of the stream that leave in one
+	// write with the answer.
+	Accept(bound netip.AddrPort, first []byte) (Conn, error)
 	// Refuse tells the client why there is no stream, and closes its connection.
 	Refuse(Reason) error
 }

@@ -2,8 +2,12 @@ package proxy
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +23,17 @@ type Sessions struct {
 
 	// Idle ends a session in which nothing moved for so long; 0 means never.
 	Idle time.Duration
+
+	// Early says how long a client that need not wait for the truth gets to send its
+	// first bytes: it is told at once that its stream is open, and what it sends in
+	// that time leaves with the request. Zero, and a nil Early, answer when the
+	// dialer has returned.
+	Early func(*Request) time.Duration
+
+	// Hold says how long the answer to a client that has sent early data, and so
+	// does not wait for it, is held back to leave in one write with the server's
+	// first bytes.
+	Hold time.Duration
 
 	// Bound tells a client from where its destination was reached; nil means that
 	// nobody needs to know.
@@ -42,33 +57,86 @@ func (s *Sessions) Serve(ctx context.Context, req *Request) {
 	ses := &session{req: req, start: time.Now()}
 	s.add(ses)
 	defer s.remove(ses)
+	var client Conn
+	if s.Early != nil && len(req.Early) == 0 {
+		if wait := s.Early(req); wait > 0 {
+			var err error
+			if client, err = req.Accept(netip.AddrPort{}, nil); err == nil {
+				req.Early, err = firstBytes(client, wait)
+			}
+			if err != nil {
+				s.log(ses, "session lost", err)
+				if client != nil {
+					splice.Abort(client)
+				}
+				return
+			}
+		}
+	}
 	server, err := s.Dialer.DialStream(ctx, req.To, req.Early)
 	if err != nil {
 		reason := ReasonOf(err)
 		s.log(ses, "session refused", err, "reason", reason.String())
-		if err := req.Refuse(reason); err != nil {
+		if client != nil {
+			splice.Abort(client)
+		} else if err := req.Refuse(reason); err != nil {
 			s.Log.Debug("refusal not delivered", "client", req.From, "err", err)
 		}
 		return
 	}
 	early := int64(len(req.Early))
+	var held int64
+	if client == nil {
+		if client, held, err = s.answer(req, server); err != nil {
+			s.log(ses, "session lost", err, "up", early, "down", held)
+			splice.Abort(server)
+			return
+		}
+	}
 	req.Early = nil // the dialer has sent it; an idle session holds no buffer
-
-	var bound netip.AddrPort
-	if s.Bound != nil {
-		bound = s.Bound(server)
-	}
-	client, err := req.Accept(bound)
-	if err != nil {
-		s.log(ses, "session lost", err)
-		splice.Abort(server)
-		return
-	}
 	ses.pair.Client, ses.pair.Server, ses.pair.Idle = client, server, s.Idle
 	setup := time.Since(ses.start)
 	err = ses.pair.Run(ctx)
 	up, down := ses.pair.Counts()
-	s.log(ses, "session", err, "up", up+early, "down", down, "setup", setup)
+	s.log(ses, "session", err, "up", up+early, "down", down+held, "setup", setup)
+}
+
+// answer accepts a request whose server has been reached. Held is how many of the
+// server's bytes went with the answer.
+func (s *Sessions) answer(req *Request, server Conn) (client Conn, held int64, err error) {
+	var first []byte
+	var firstErr error
+	if len(req.Early) > 0 && s.Hold > 0 {
+		first, firstErr = firstBytes(server, s.Hold)
+	}
+	var bound netip.AddrPort
+	if s.Bound != nil {
+		bound = s.Bound(server)
+	}
+	if client, err = req.Accept(bound, first); err != nil {
+		return nil, 0, err
+	}
+	if firstErr != nil {
+		splice.Abort(client)
+		return nil, 0, fmt.Errorf("server: %w", firstErr)
+	}
+	return client, int64(len(first)), nil
+}
+
+// mostEarly is how much is taken of a peer's first bytes: a TLS hello with
+// post-quantum key shares, or an HTTP request with its cookies.
+const mostEarly = 8 << 10
+
+// firstBytes reads what a peer sends within the time; none is no error, and an end
+// of its direction is for the splice to find.
+func firstBytes(c Conn, within time.Duration) ([]byte, error) {
+	buf := make([]byte, mostEarly)
+	c.SetReadDeadline(time.Now().Add(within))
+	n, err := c.Read(buf)
+	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.EOF) {
+		return buf[:n:n], c.SetReadDeadline(time.Time{})
+	}
+	return nil, err
 }
 
 // log writes a session's one line; its attributes are made only now, since an

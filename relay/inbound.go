@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 
@@ -23,8 +22,9 @@ var (
 	errUnknown    = errors.New("neither TLS, SOCKS nor HTTP CONNECT")
 )
 
-// serveConn takes one connection from its first byte to its end.
-func (r *Relay) serveConn(live context.Context, c *net.TCPConn) {
+// ServeConn takes one connection from its first byte to its end. Serve calls it
+// for each that it accepts. The end of live resets the connection.
+func (r *Relay) ServeConn(live context.Context, c proxy.Conn) {
 	stop := context.AfterFunc(live, func() { splice.Abort(c) })
 	v := visitor{relay: r, conn: c}
 	defer v.leave()
@@ -43,7 +43,7 @@ func (r *Relay) serveConn(live context.Context, c *net.TCPConn) {
 // A visitor is a connection on its way to a request.
 type visitor struct {
 	relay   *Relay
-	conn    *net.TCPConn
+	conn    proxy.Conn
 	account string // once authenticated and counted
 	full    bool   // authenticated, but over the account's limit
 }

@@ -42,6 +42,12 @@ const (
 	// little, and keepalive ends those whose peer is gone.
 	sessionIdle = 24 * time.Hour
 
+	// answerHold is how long the answer to a request that came with early data may
+	// wait for the final server's first bytes. The gateway's client was told
+	// already; and an answer that is still unacknowledged makes the kernel send
+	// the bytes behind it over another, slower link. As long as most servers think.
+	answerHold = 250 * time.Millisecond
+
 	// drainTime is what open sessions get to end by themselves when the relay
 	// stops.
 	drainTime = 2 * time.Second
@@ -60,13 +66,13 @@ type Config struct {
 	AllowPrivate bool           // let accounts reach private, loopback and link-local addresses
 	TrustClear   []netip.Prefix // networks whose clients may speak without TLS
 	PerAccount   int            // connections per account, 0 means DefaultPerAccount
+	Egress       proxy.Dialer   // how to reach final servers; nil means by TCP, as policy allows
 	Log          *slog.Logger
 }
 
 // A Relay is a bound relay. Make it with New.
 type Relay struct {
 	config   Config
-	identity identity
 	tls      *tls.Config
 	listener *net.TCPListener
 	sessions proxy.Sessions
@@ -79,6 +85,9 @@ func New(config Config) (*Relay, error) {
 	if config.PerAccount == 0 {
 		config.PerAccount = DefaultPerAccount
 	}
+	if config.Egress == nil {
+		config.Egress = newEgress(config)
+	}
 	id, err := loadIdentity(config.StateDir)
 	if err != nil {
 		return nil, err
@@ -88,8 +97,7 @@ func New(config Config) (*Relay, error) {
 		return nil, fmt.Errorf("listen on %s: %w", config.Listen, err)
 	}
 	r := &Relay{
-		config:   config,
-		identity: id,
+		config: config,
 		tls: &tls.Config{
 			Certificates: []tls.Certificate{id.cert},
 			MinVersion:   tls.VersionTLS13,
@@ -101,9 +109,10 @@ func New(config Config) (*Relay, error) {
 		limits:   limits{total: splice.MaxPairs(), perAccount: config.PerAccount},
 	}
 	r.sessions = proxy.Sessions{
-		Dialer: egress.New(egress.Config{AllowPrivate: config.AllowPrivate}),
+		Dialer: config.Egress,
 		Log:    config.Log,
 		Idle:   sessionIdle,
+		Hold:   answerHold,
 		Bound: func(c proxy.Conn) netip.AddrPort {
 			a, _ := netip.ParseAddrPort(c.LocalAddr().String())
 			return a
@@ -195,9 +204,19 @@ func (r *Relay) accept(live context.Context, open *sync.WaitGroup) error {
 		}
 		open.Go(func() {
 			defer r.limits.leave()
-			r.serveConn(live, c)
+			r.ServeConn(live, c)
 		})
 	}
+}
+
+// newEgress leaves from this host. The advertised address counts as its own even
+// where no interface has it: a one-to-one NAT leads back here.
+func newEgress(config Config) proxy.Dialer {
+	e := egress.Config{AllowPrivate: config.AllowPrivate, Log: config.Log}
+	if a, err := netip.ParseAddr(config.Advertise); err == nil {
+		e.Own = []netip.Addr{a}
+	}
+	return egress.New(e)
 }
 
 func listenAddress(a netip.AddrPort) string {

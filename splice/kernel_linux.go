@@ -130,7 +130,7 @@ func (m *mover) drain(fd uintptr) bool {
 		switch err {
 		case nil:
 			m.inPipe -= int(n)
-			m.n.Add(n)
+			m.n.Add(int64(n))
 		case unix.EINTR:
 		case unix.EAGAIN:
 			return false

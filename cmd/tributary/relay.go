@@ -88,4 +88,3 @@ func portHint(err error, option string) error {
 	}
 	return err
 }
-

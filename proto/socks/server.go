@@ -152,9 +152,10 @@ type pending struct {
 	version byte
 }
 
-// Accept writes the success reply and returns the connection itself.
-func (p *pending) Accept(bound netip.AddrPort) (proxy.Conn, error) {
-	if _, err := p.c.Write(p.reply(Succeeded, Granted4, bound)); err != nil {
+// Accept writes the success reply, with the stream's first bytes behind it, and
+// returns the connection itself.
+func (p *pending) Accept(bound netip.AddrPort, first []byte) (proxy.Conn, error) {
+	if _, err := p.c.Write(append(p.reply(Succeeded, Granted4, bound), first...)); err != nil {
 		p.c.Close()
 		return nil, fmt.Errorf("socks%d reply: %w", p.version, err)
 	}

@@ -74,6 +74,7 @@ func (s *Servers) DialStream(ctx context.Context, addr proxy.Addr, early []byte)
 	near, far := Wire(s.Delay)
 	s.running.Go(func() {
 		defer far.Close()
+		time.Sleep(s.Delay) // accept returns when the handshake's last segment is there
 		h(far)
 	})
 	if len(early) > 0 {
