@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"tributary/account"
+	"tributary/config"
 	"tributary/relay"
 )
 
@@ -22,7 +23,7 @@ func runAccount(_ context.Context, std stdio, args []string) error {
 	fs := newFlags("account", accountUsage, std)
 	dir := fs.String("state", "", "the relay's state directory (default as the relay's)")
 	advertise := fs.String("advertise", "", "host name or address in the join link (default the first public address)")
-	port := fs.Uint("port", uint(defaultListen.Port()), "port in the join link")
+	port := fs.Uint("port", uint(config.Default().Relay.Listen.Port()), "port in the join link")
 	rest, err := parseSome(fs, args)
 	if err != nil {
 		return err

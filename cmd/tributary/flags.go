@@ -5,10 +5,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+
+	"tributary/config"
 )
 
 // newFlags returns a flag set whose help is usage, a line per call form, and
@@ -57,33 +61,55 @@ func parseSome(fs *flag.FlagSet, args []string) (rest []string, err error) {
 	}
 }
 
-// addrPortFlag reads ADDR:PORT, where an empty ADDR means every address.
-type addrPortFlag struct{ netip.AddrPort }
-
-func (f *addrPortFlag) String() string {
-	if f.AddrPort == (netip.AddrPort{}) {
-		return ""
+// parseOver parses args over the configuration that their --config names, or over
+// the defaults. Bind adds flags whose values, and so whose defaults, are in c.
+func parseOver(name, usage string, std stdio, args []string, bind func(fs *flag.FlagSet, c *config.Config)) (config.Config, error) {
+	c, path := config.Default(), ""
+	again := func() error {
+		fs := newFlags(name, usage, std)
+		fs.StringVar(&path, "config", path, "configuration `FILE`, which the other options override")
+		bind(fs, &c)
+		return parse(fs, args)
 	}
-	if !f.Addr().IsValid() {
+	if err := again(); err != nil || path == "" {
+		return c, err
+	}
+	var err error
+	if c, err = config.Read(path); err != nil {
+		hint := hintOf(err)
+		if hint == "" && !errors.Is(err, fs.ErrNotExist) {
+			hint = "docs/config.md describes every key"
+		}
+		return c, &usageError{err, hint}
+	}
+	return c, again()
+}
+
+// withoutLinks hides join links, which package flag shows when one was given to
+// the wrong option or to none.
+func withoutLinks(text string) string {
+	return regexp.MustCompile(`(?i)tributary://[^\s"']+`).ReplaceAllString(text, "tributary://…")
+}
+
+// addrPortFlag reads ADDR:PORT, where an empty ADDR means every address.
+type addrPortFlag struct{ *netip.AddrPort }
+
+func (f addrPortFlag) String() string {
+	switch {
+	case f.AddrPort == nil || *f.AddrPort == (netip.AddrPort{}):
+		return ""
+	case !f.Addr().IsValid():
 		return fmt.Sprintf(":%d", f.Port())
 	}
 	return f.AddrPort.String()
 }
 
-func (f *addrPortFlag) Set(s string) error {
-	if strings.HasPrefix(s, ":") {
-		p, err := netip.ParseAddrPort("0.0.0.0" + s)
-		if err == nil {
-			f.AddrPort = netip.AddrPortFrom(netip.Addr{}, p.Port())
-			return nil
-		}
+func (f addrPortFlag) Set(s string) (err error) {
+	a, err := config.ParseListen(s)
+	if err == nil {
+		*f.AddrPort = a
 	}
-	p, err := netip.ParseAddrPort(s)
-	if err != nil {
-		return errors.New("want ADDR:PORT, such as 127.0.0.1:1080 or [::1]:1080")
-	}
-	f.AddrPort = p
-	return nil
+	return err
 }
 
 // stateDir makes the state directory: the one asked for, or the system's for

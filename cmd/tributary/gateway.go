@@ -3,15 +3,16 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
+	"tributary/config"
 	"tributary/dashboard"
 	"tributary/gateway"
 	"tributary/link"
@@ -30,48 +31,48 @@ process list shows it.
 Without --link, every interface with a default route is a link. MODE is on
 (default), backup, overflow or off.`
 
-var (
-	defaultSOCKS = netip.MustParseAddrPort("127.0.0.1:1080")
-	defaultAPI   = netip.MustParseAddrPort("127.0.0.1:8081")
-)
-
 func runGateway(ctx context.Context, std stdio, args []string) error {
-	fs := newFlags("gateway", gatewayUsage, std)
-	dir := fs.String("state", "", "directory for the join link and the journal of kernel changes (default /var/lib/tributary, or the user's own)")
-	joinText := fs.String("join", "", "the relay's join link, or - to read it from standard input")
-	socks, api := addrPortFlag{defaultSOCKS}, addrPortFlag{defaultAPI}
-	fs.Var(&socks, "socks", "where clients ask")
-	fs.Var(&api, "api", "where status is served")
-	var wanted []link.Wanted
-	fs.Func("link", "use this interface as a link, as `DEV[=MODE]`; may be repeated", func(s string) error {
-		w, err := link.ParseWanted(s)
-		wanted = append(wanted, w)
-		return err
+	var joinText string
+	c, err := parseOver("gateway", gatewayUsage, std, args, func(fs *flag.FlagSet, c *config.Config) {
+		fs.StringVar(&c.Links.StateDir, "state", c.Links.StateDir, "directory for the join link and the journal of kernel changes (default /var/lib/tributary, or the user's own)")
+		fs.StringVar(&joinText, "join", "", "the relay's join link, or - to read it from standard input")
+		fs.Var(addrPortFlag{&c.Gateway.SOCKS}, "socks", "where clients ask")
+		fs.Var(addrPortFlag{&c.API}, "api", "where status is served")
+		var wanted []link.Wanted
+		fs.Func("link", "use this interface as a link, as `DEV[=MODE]`; may be repeated", func(s string) error {
+			w, err := link.ParseWanted(s)
+			wanted = append(wanted, w)
+			c.Links.Wanted = wanted // in place of the file's
+			return err
+		})
 	})
-	if err := parse(fs, args); err != nil {
+	if err != nil {
 		return err
 	}
-	given := strings.Clone(*joinText) // hideSecret overwrites the original
+	given := strings.Clone(joinText) // hideSecret overwrites the original
 	hideSecret(given)
-	state, err := stateDir(*dir)
+	state, err := stateDir(c.Links.StateDir)
 	if err != nil {
 		return err
 	}
-	relay, err := joinLink(state, given, std.in)
-	if err != nil {
-		return err
+	if given != "" || c.Gateway.Relay == (join.Link{}) {
+		if c.Gateway.Relay, err = joinLink(state, given, std.in); err != nil {
+			return err
+		}
 	}
 	log := newLog(std.err)
-	links, err := link.New(link.Config{Wanted: wanted, StateDir: state, Log: log})
+	c.Links.StateDir, c.Links.Log, c.Gateway.Log = state, log, log
+	links, err := link.New(c.Links)
 	if err != nil {
 		return err
 	}
 	defer links.Close()
-	g, err := gateway.New(gateway.Config{SOCKS: socks.AddrPort, Relay: relay, Links: links, Log: log})
+	c.Gateway.Links = links
+	g, err := gateway.New(c.Gateway)
 	if err != nil {
 		return portHint(err, "--socks")
 	}
-	status, err := dashboard.New(api.AddrPort, func() any { return g.Status() })
+	status, err := dashboard.New(c.API, func() any { return g.Status() })
 	if err != nil {
 		return portHint(err, "--api")
 	}
@@ -80,7 +81,7 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 	} else if ok, why := links.Managing(); !ok {
 		log.Warn("links are not cared for", "why", why)
 	}
-	log.Info("ready", "socks", g.Addr(), "api", status.Addr(), "relay", relay.Host)
+	log.Info("ready", "socks", g.Addr(), "api", status.Addr(), "relay", c.Gateway.Relay.Host)
 	notifySystemd("READY=1")
 	return serveAll(ctx, links.Serve, status.Serve, g.Serve)
 }

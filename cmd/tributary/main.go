@@ -92,7 +92,7 @@ func overview(w io.Writer) {
 
 // printError prints an error's lines, each with the program's name, and its hint.
 func printError(w io.Writer, err error) {
-	for _, line := range strings.Split(err.Error(), "\n") {
+	for _, line := range strings.Split(withoutLinks(err.Error()), "\n") {
 		fmt.Fprintf(w, "tributary: %s\n", line)
 	}
 	var hinted interface{ Hint() string }

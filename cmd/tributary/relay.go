@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"syscall"
 
 	"tributary/account"
+	"tributary/config"
 	"tributary/mptcp"
 	"tributary/relay"
 )
@@ -20,32 +21,25 @@ tributary relay [--config FILE] [--state DIR] [--listen ADDR:PORT] [--advertise 
 The server. Its first start makes keys and the account "default", and prints the
 join link that a gateway needs.`
 
-// defaultListen is the relay's port, on both families.
-var defaultListen = netip.AddrPortFrom(netip.Addr{}, 8443)
-
 func runRelay(ctx context.Context, std stdio, args []string) error {
-	fs := newFlags("relay", relayUsage, std)
-	listen := addrPortFlag{defaultListen}
-	dir := fs.String("state", "", "directory for keys and accounts (default /var/lib/tributary, or the user's own)")
-	advertise := fs.String("advertise", "", "host name or address in join links (default the first public address)")
-	private := fs.Bool("allow-private", false, "let accounts reach private, loopback and link-local addresses")
-	fs.Var(&listen, "listen", "where to listen")
-	if err := parse(fs, args); err != nil {
-		return err
-	}
-	state, err := stateDir(*dir)
+	c, err := parseOver("relay", relayUsage, std, args, func(fs *flag.FlagSet, c *config.Config) {
+		fs.Var(addrPortFlag{&c.Relay.Listen}, "listen", "where to listen")
+		fs.StringVar(&c.Relay.StateDir, "state", c.Relay.StateDir, "directory for keys and accounts (default /var/lib/tributary, or the user's own)")
+		fs.StringVar(&c.Relay.Advertise, "advertise", c.Relay.Advertise, "host name or address in join links (default the first public address)")
+		fs.BoolVar(&c.Relay.AllowPrivate, "allow-private", c.Relay.AllowPrivate, "let accounts reach private, loopback and link-local addresses")
+	})
 	if err != nil {
 		return err
 	}
-	accounts, err := account.Open(state)
-	if err != nil {
+	if c.Relay.StateDir, err = stateDir(c.Relay.StateDir); err != nil {
+		return err
+	}
+	if c.Relay.Accounts, err = account.Open(c.Relay.StateDir); err != nil {
 		return err
 	}
 	log := newLog(std.err)
-	r, err := relay.New(relay.Config{
-		Listen: listen.AddrPort, Advertise: *advertise, StateDir: state,
-		Accounts: accounts, AllowPrivate: *private, Log: log,
-	})
+	c.Relay.Log = log
+	r, err := relay.New(c.Relay)
 	if err != nil {
 		return portHint(err, "--listen")
 	}

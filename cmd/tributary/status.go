@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
+	"tributary/config"
 	"tributary/dashboard"
 	"tributary/gateway"
 )
@@ -23,8 +25,8 @@ Links, relay, sessions and pool of the gateway at --api: what is and why.`
 
 func runStatus(ctx context.Context, std stdio, args []string) error {
 	fs := newFlags("status", statusUsage, std)
-	api := addrPortFlag{defaultAPI}
-	fs.Var(&api, "api", "where the gateway serves its status")
+	api := config.Default().API
+	fs.Var(addrPortFlag{&api}, "api", "where the gateway serves its status")
 	asJSON := fs.Bool("json", false, "print one JSON document")
 	if err := parse(fs, args); err != nil {
 		return err
@@ -39,22 +41,22 @@ func runStatus(ctx context.Context, std stdio, args []string) error {
 	}
 	var s gateway.Status
 	if err := json.Unmarshal(body, &s); err != nil {
-		return fmt.Errorf("status of %s: not a gateway's: %w", api.AddrPort, err)
+		return fmt.Errorf("status of %s: not a gateway's: %w", api, err)
 	}
 	return printStatus(std.out, s)
 }
 
-func fetchStatus(ctx context.Context, api addrPortFlag) ([]byte, error) {
+func fetchStatus(ctx context.Context, api netip.AddrPort) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+api.AddrPort.String()+dashboard.StatusPath, nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+api.String()+dashboard.StatusPath, nil)
 	if err != nil {
 		return nil, err
 	}
 	client := http.Client{Transport: &http.Transport{}} // no proxy from the environment
 	resp, err := client.Do(req)
 	if err != nil {
-		err = fmt.Errorf("ask %s for its status: %w", api.AddrPort, unwrapURL(err))
+		err = fmt.Errorf("ask %s for its status: %w", api, unwrapURL(err))
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			return nil, &hintedError{err, "no gateway runs there: start one with tributary gateway, or name another with --api ADDR:PORT"}
 		}
@@ -62,7 +64,7 @@ func fetchStatus(ctx context.Context, api addrPortFlag) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask %s for its status: %s", api.AddrPort, resp.Status)
+		return nil, fmt.Errorf("ask %s for its status: %s", api, resp.Status)
 	}
 	return io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 }
