@@ -46,9 +46,12 @@ func parse(fs *flag.FlagSet, args []string) error {
 // parseSome parses args and returns those that are no flags; flags may come
 // before, between and after them.
 func parseSome(fs *flag.FlagSet, args []string) (rest []string, err error) {
+	help := fs.Usage
+	fs.Usage = func() {} // package flag would show it at each error
 	for {
 		err := fs.Parse(args)
 		if errors.Is(err, flag.ErrHelp) {
+			help()
 			return nil, err
 		}
 		if err != nil {
