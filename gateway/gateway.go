@@ -165,9 +165,10 @@ func (g *Gateway) accept(live context.Context, clients *sync.WaitGroup) error {
 			splice.Abort(c)
 			continue
 		}
-		clients.Go(func() {
-			defer func() { <-g.slots }()
-			g.ServeConn(live, c)
+		clients.Add(1)
+		go g.serveConn(live, c, func() {
+			<-g.slots
+			clients.Done()
 		})
 	}
 }

@@ -22,6 +22,14 @@ const (
 // ServeConn takes one client from its first byte to its end. Serve calls it for
 // each that it accepts. The end of live resets the connection.
 func (g *Gateway) ServeConn(live context.Context, c proxy.Conn) {
+	done := make(chan struct{})
+	g.serveConn(live, c, func() { close(done) })
+	<-done
+}
+
+// serveConn returns when the client's session runs by itself, or is over; ended
+// is called when it is over.
+func (g *Gateway) serveConn(live context.Context, c proxy.Conn, ended func()) {
 	stop := context.AfterFunc(live, func() { splice.Abort(c) })
 	c.SetDeadline(time.Now().Add(handshakeTime))
 	req, err := readRequest(c)
@@ -29,10 +37,11 @@ func (g *Gateway) ServeConn(live context.Context, c proxy.Conn) {
 	if err != nil {
 		g.config.Log.Debug("no request", "client", c.RemoteAddr(), "err", err)
 		c.Close()
+		ended()
 		return
 	}
 	c.SetDeadline(time.Time{})
-	g.sessions.Serve(live, req)
+	g.sessions.Serve(live, req, ended)
 }
 
 // readRequest tells the protocols apart by their first byte: 4 and 5 are SOCKS,

@@ -48,30 +48,42 @@ type Sessions struct {
 type session struct {
 	req   *Request
 	start time.Time
+	setup time.Duration // until the streams were joined
 	pair  splice.Pair
+	early int64 // bytes of the client that went with the dial
+	held  int64 // bytes of the server that went with the answer
 }
 
-// Serve carries one request to its end: dial, answer, join, and one log line
-// with the totals. It closes both streams.
-func (s *Sessions) Serve(ctx context.Context, req *Request) {
+// Serve dials for a request, answers it, and joins the two streams; at the end it
+// writes one log line with the totals, closes both streams and calls ended. It
+// returns when the session runs by itself, which it does in goroutines of its
+// own: the caller's has a stack grown by handshakes, and an idle session should
+// not hold that.
+func (s *Sessions) Serve(ctx context.Context, req *Request, ended func()) {
 	ses := &session{req: req, start: time.Now()}
 	s.add(ses)
-	defer s.remove(ses)
-	var client Conn
-	if s.Early != nil && len(req.Early) == 0 {
-		if wait := s.Early(req); wait > 0 {
-			var err error
-			if client, err = req.Accept(netip.AddrPort{}, nil); err == nil {
-				req.Early, err = firstBytes(client, wait)
-			}
-			if err != nil {
-				s.log(ses, "session lost", err)
-				if client != nil {
-					splice.Abort(client)
-				}
-				return
-			}
-		}
+	if s.connect(ctx, ses) {
+		go func() {
+			err := ses.pair.Run(ctx)
+			up, down := ses.pair.Counts()
+			s.log(ses, "session", err, "up", up+ses.early, "down", down+ses.held, "setup", ses.setup)
+			s.remove(ses)
+			ended()
+		}()
+		return
+	}
+	s.remove(ses)
+	ended()
+}
+
+// connect makes the pair of a session. If it cannot, it has told the client why
+// and written the log line.
+func (s *Sessions) connect(ctx context.Context, ses *session) bool {
+	req := ses.req
+	client, err := s.acceptEarly(req)
+	if err != nil {
+		s.log(ses, "session lost", err)
+		return false
 	}
 	server, err := s.Dialer.DialStream(ctx, req.To, req.Early)
 	if err != nil {
@@ -82,23 +94,41 @@ func (s *Sessions) Serve(ctx context.Context, req *Request) {
 		} else if err := req.Refuse(reason); err != nil {
 			s.Log.Debug("refusal not delivered", "client", req.From, "err", err)
 		}
-		return
+		return false
 	}
-	early := int64(len(req.Early))
-	var held int64
+	ses.early = int64(len(req.Early))
 	if client == nil {
-		if client, held, err = s.answer(req, server); err != nil {
-			s.log(ses, "session lost", err, "up", early, "down", held)
+		if client, ses.held, err = s.answer(req, server); err != nil {
+			s.log(ses, "session lost", err, "up", ses.early)
 			splice.Abort(server)
-			return
+			return false
 		}
 	}
-	req.Early = nil // the dialer has sent it; an idle session holds no buffer
+	req.Early, req.Pending = nil, nil // an idle session holds no buffer
 	ses.pair.Client, ses.pair.Server, ses.pair.Idle = client, server, s.Idle
-	setup := time.Since(ses.start)
-	err = ses.pair.Run(ctx)
-	up, down := ses.pair.Counts()
-	s.log(ses, "session", err, "up", up+early, "down", down+held, "setup", setup)
+	ses.setup = time.Since(ses.start)
+	return true
+}
+
+// acceptEarly tells a client that need not wait for the truth that its stream is
+// open, and takes its first bytes. The Conn is nil for other clients.
+func (s *Sessions) acceptEarly(req *Request) (Conn, error) {
+	if s.Early == nil || len(req.Early) > 0 {
+		return nil, nil
+	}
+	wait := s.Early(req)
+	if wait <= 0 {
+		return nil, nil
+	}
+	client, err := req.Accept(netip.AddrPort{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if req.Early, err = firstBytes(client, wait); err != nil {
+		splice.Abort(client)
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return client, nil
 }
 
 // answer accepts a request whose server has been reached. Held is how many of the

@@ -25,19 +25,31 @@ var (
 // ServeConn takes one connection from its first byte to its end. Serve calls it
 // for each that it accepts. The end of live resets the connection.
 func (r *Relay) ServeConn(live context.Context, c proxy.Conn) {
+	done := make(chan struct{})
+	r.serveConn(live, c, func() { close(done) })
+	<-done
+}
+
+// serveConn returns when the connection's session runs by itself, or is over;
+// ended is called when it is over.
+func (r *Relay) serveConn(live context.Context, c proxy.Conn, ended func()) {
 	stop := context.AfterFunc(live, func() { splice.Abort(c) })
-	v := visitor{relay: r, conn: c}
-	defer v.leave()
+	v := &visitor{relay: r, conn: c}
 	req, err := v.request()
 	stop()
 	if err != nil {
 		// Strangers knock all day: this is not news.
 		r.config.Log.Debug("no request", "client", c.RemoteAddr(), "account", v.account, "err", err)
 		splice.Abort(c)
+		v.leave()
+		ended()
 		return
 	}
 	c.SetDeadline(time.Time{})
-	r.sessions.Serve(live, req)
+	r.sessions.Serve(live, req, func() {
+		v.leave()
+		ended()
+	})
 }
 
 // A visitor is a connection on its way to a request.

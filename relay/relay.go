@@ -202,9 +202,10 @@ func (r *Relay) accept(live context.Context, open *sync.WaitGroup) error {
 			splice.Abort(c)
 			continue
 		}
-		open.Go(func() {
-			defer r.limits.leave()
-			r.ServeConn(live, c)
+		open.Add(1)
+		go r.serveConn(live, c, func() {
+			r.limits.leave()
+			open.Done()
 		})
 	}
 }

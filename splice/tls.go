@@ -46,6 +46,19 @@ func (c *TLSConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write is tls.Conn's, but the records of one Write leave in one system call.
+func (c *TLSConn) Write(p []byte) (int, error) {
+	if len(p) <= maxRecord {
+		return c.Conn.Write(p)
+	}
+	c.below.gather()
+	n, err := c.Conn.Write(p)
+	if flushErr := c.below.flush(); err == nil && flushErr != nil {
+		n, err = 0, flushErr
+	}
+	return n, err
+}
+
 // Wait returns nil when the peer has sent something, and an error when the
 // stream has ended or the read deadline has passed. Nothing is taken from the
 // stream, except where the system has no readiness calls.
@@ -100,14 +113,61 @@ func (c *TLSConn) tryRead(p []byte) (int, error) {
 
 func (c *TLSConn) waitRead() error { return c.below.sock.waitRead() }
 
-// below is the connection as TLS sees it. Only the reading goroutine uses its
-// fields.
+// maxRecord is the most plaintext that one record holds (RFC 8446 section 5.1).
+const maxRecord = 16 << 10
+
+// gatherSize holds the records of one full buffer with their headers and tags.
+const gatherSize = bufferSize + 8<<10
+
+var gathers = sync.Pool{New: func() any { return new([gatherSize]byte) }}
+
+// below is the connection as TLS sees it. The first four fields belong to the
+// reading goroutine.
 type below struct {
 	net.Conn
 	sock  patient // nil where the connection cannot say that it would block
 	first []byte  // bytes to be read before those of Conn
 	try   bool    // report errNothing where Read would block
 	ended bool    // the TCP stream has ended
+
+	mu       sync.Mutex // both goroutines write: the reading one sends key updates
+	gathered []byte     // records that wait for flush; nil when none may wait
+}
+
+// gather makes records wait for flush.
+func (b *below) gather() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gathered = gathers.Get().(*[gatherSize]byte)[:0]
+}
+
+// flush writes what waits.
+func (b *below) flush() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	waiting := b.gathered
+	b.gathered = nil
+	_, err := b.Conn.Write(waiting)
+	gathers.Put((*[gatherSize]byte)(waiting[:gatherSize]))
+	return err
+}
+
+// Write serves crypto/tls.
+func (b *below) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.gathered == nil {
+		return b.Conn.Write(p)
+	}
+	if len(b.gathered)+len(p) <= gatherSize {
+		b.gathered = append(b.gathered, p...)
+		return len(p), nil
+	}
+	if _, err := b.Conn.Write(b.gathered); err != nil {
+		return 0, err
+	}
+	b.gathered = append(b.gathered[:0], p...)
+	return len(p), nil
 }
 
 func newBelow(c net.Conn, first []byte) *below {
