@@ -90,9 +90,10 @@ func pathFilter(dev string) string { return "net/ipv4/conf/" + dev + "/rp_filter
 // not have is left out.
 //
 // tcp_slow_start_after_idle stays as it is: it would change every TCP connection of
-// the host, and a gateway sends little.
-func wantedSysctls(have map[string]string, links []*candidate) (set []sysctl) {
-	if v, ok := have[pathBlackhole]; ok && v != "0" {
+// the host, and a gateway sends little. A relay opens no MPTCP connections, so
+// those that are about opening them stay too.
+func wantedSysctls(have map[string]string, links []*candidate, relay bool) (set []sysctl) {
+	if v, ok := have[pathBlackhole]; ok && v != "0" && !relay {
 		set = append(set, sysctl{pathBlackhole, "0"})
 	}
 	least := func(path string, want int) {
@@ -107,7 +108,9 @@ func wantedSysctls(have map[string]string, links []*candidate) (set []sysctl) {
 			set = append(set, sysctl{path, strings.Join(f, "\t")})
 		}
 	}
-	least(pathSynRetrans, leastSynRetrans)
+	if !relay {
+		least(pathSynRetrans, leastSynRetrans)
+	}
 	least(pathClose, leastClose)
 	least(pathRmem, leastBytes)
 	least(pathWmem, leastBytes)

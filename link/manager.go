@@ -15,6 +15,9 @@ type Config struct {
 	// Wanted are the links by name. If it is empty, every interface with a default
 	// route in the main table is a link, and those that gain one later.
 	Wanted []Wanted
+	// Relay prepares a host for the other side: it has no links of its own, but takes
+	// as many subflows as a gateway may have links, and needs the same buffers.
+	Relay bool
 	// StateDir holds the journal links.json and is made if it does not exist. It must
 	// outlive the process, and need not outlive the boot. Empty means that endpoints,
 	// limits and sysctls stay after a crash.
@@ -109,7 +112,7 @@ func newManager(cfg Config, k kernel, idle string) (*Manager, error) {
 	m := &Manager{
 		log:     cfg.Log,
 		stop:    make(chan struct{}),
-		planner: planner{wanted: slices.Clone(cfg.Wanted)},
+		planner: planner{wanted: slices.Clone(cfg.Wanted), relay: cfg.Relay},
 		kernel:  k,
 		journal: &journal{},
 		broken:  map[string]bool{},
@@ -120,7 +123,7 @@ func newManager(cfg Config, k kernel, idle string) (*Manager, error) {
 		m.log = slog.New(slog.DiscardHandler)
 	}
 	if idle != "" {
-		m.log.Warn("links are only observed", "reason", idle)
+		m.log.Warn("kernel settings and links are left as they are", "reason", idle)
 	}
 	if k == nil {
 		return m, nil

@@ -39,6 +39,7 @@ func (p *plan) lines() (lines []string) {
 // A planner makes plans. Its only state is what it remembers of gateways.
 type planner struct {
 	wanted []Wanted
+	relay  bool // of Config
 	memory memory
 }
 
@@ -60,7 +61,10 @@ type source struct {
 func (pl *planner) plan(o *observed) *plan {
 	pl.memory.update(o)
 	p := &plan{}
-	links := pl.candidates(o)
+	var links []*candidate
+	if !pl.relay {
+		links = pl.candidates(o)
+	}
 	taken := map[netip.Addr]string{}
 	inUse := 0
 	// Of two links with one address, the one that works has it.
@@ -80,8 +84,11 @@ func (pl *planner) plan(o *observed) *plan {
 		}
 	}
 	p.chooseEndpoints(o, links)
+	if pl.relay {
+		inUse = maxEndpoints
+	}
 	p.limits = wantedLimits(o.base, inUse)
-	p.sysctls = wantedSysctls(o.sysctls, links)
+	p.sysctls = wantedSysctls(o.sysctls, links, pl.relay)
 	for _, c := range links {
 		p.links = append(p.links, c.Link)
 	}

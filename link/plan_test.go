@@ -280,7 +280,7 @@ func TestSettingsAreNeverLowered(t *testing.T) {
 		pathFilter("all"): "1", pathFilter("a"): "2", pathFilter("b"): "0",
 	}
 	links := []*candidate{{Link: Link{Name: "a", Table: 1}}, {Link: Link{Name: "b", Table: 2}}, {Link: Link{Name: "c"}}}
-	if got := wantedSysctls(have, links); len(got) != 1 || got[0] != (sysctl{pathFilter("b"), "2"}) {
+	if got := wantedSysctls(have, links, false); len(got) != 1 || got[0] != (sysctl{pathFilter("b"), "2"}) {
 		t.Errorf("%v", got)
 	}
 	if s := (sysctl{pathFilter("eth0.7"), "2"}).line(""); s != "sysctl -w net.ipv4.conf.eth0/7.rp_filter=2" {
@@ -348,5 +348,19 @@ func TestParseWanted(t *testing.T) {
 		if got, err := ParseMode(m.String()); got != m || err != nil {
 			t.Errorf("%v: %v, %v", m, got, err)
 		}
+	}
+}
+
+// A relay takes the subflows of any gateway and leaves the host's own links alone.
+func TestPlanOfARelay(t *testing.T) {
+	p := (&planner{relay: true}).plan(home())
+	want := []string{
+		"sysctl -w net.mptcp.close_timeout=300",
+		`sysctl -w net.ipv4.tcp_rmem="4096 131072 16777216"`,
+		`sysctl -w net.ipv4.tcp_wmem="4096 16384 16777216"`,
+		"ip mptcp limits set subflows 8 add_addr_accepted 8",
+	}
+	if got := p.lines(); !slices.Equal(got, want) || len(p.links) != 0 {
+		t.Errorf("plan:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

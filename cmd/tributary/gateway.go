@@ -78,8 +78,6 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 	}
 	if err := mptcp.Supported(); err != nil {
 		log.Warn("no Multipath TCP: running on a single path", "err", err, "hint", hintOf(err))
-	} else if ok, why := links.Managing(); !ok {
-		log.Warn("links are not cared for", "why", why)
 	}
 	log.Info("ready", "socks", g.Addr(), "api", status.Addr(), "relay", c.Gateway.Relay.Host)
 	notifySystemd("READY=1")

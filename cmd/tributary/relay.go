@@ -11,6 +11,7 @@ import (
 
 	"tributary/account"
 	"tributary/config"
+	"tributary/link"
 	"tributary/mptcp"
 	"tributary/relay"
 )
@@ -39,6 +40,12 @@ func runRelay(ctx context.Context, std stdio, args []string) error {
 	}
 	log := newLog(std.err)
 	c.Relay.Log = log
+	// The kernel's limits and buffers are made to fit gateways with many links.
+	host, err := link.New(link.Config{Relay: true, StateDir: c.Relay.StateDir, Log: log})
+	if err != nil {
+		return err
+	}
+	defer host.Close()
 	r, err := relay.New(c.Relay)
 	if err != nil {
 		return portHint(err, "--listen")
@@ -49,7 +56,7 @@ func runRelay(ctx context.Context, std stdio, args []string) error {
 	printJoinLink(std.out, r)
 	log.Info("ready", "listen", r.Addr())
 	notifySystemd("READY=1")
-	return r.Serve(ctx)
+	return serveAll(ctx, host.Serve, r.Serve)
 }
 
 // printJoinLink shows the link of the default account to a person. It contains a
