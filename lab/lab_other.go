@@ -13,9 +13,17 @@ import (
 type Network struct{}
 
 // New fails with [ErrUnsupported].
-func New(context.Context, Config) (*Network, error) {
-	return nil, fmt.Errorf("%w, this is %s", ErrUnsupported, runtime.GOOS)
-}
+func New(context.Context, Config) (*Network, error) { return nil, unsupported() }
 
 // Close does nothing: there is no Network to close.
 func (*Network) Close() error { return nil }
+
+// Ready fails with [ErrUnsupported].
+func Ready() error {
+	return &MissingError{"it needs Linux", unsupported(), "run it on Linux, in a virtual machine for instance"}
+}
+
+// RunDemo fails with [ErrUnsupported].
+func RunDemo(context.Context, Options) (*Demo, error) { return nil, unsupported() }
+
+func unsupported() error { return fmt.Errorf("%w, this is %s", ErrUnsupported, runtime.GOOS) }
