@@ -28,6 +28,8 @@ func sound() map[string]string {
 		}
 		files[dir+"/doc.go"] = "// " + comment + " is sound.\npackage " + clause + "\n"
 	}
+	files["docs/operations.md"] = "# O\n\n## Logs\n\n| field | meaning |\n|---|---|\n| `err` | what went wrong |\n"
+	files["relay/log.go"] = "package relay\n\nfunc f(r *Relay) { r.Log.Info(\"ready\", \"err\", nil) }\n"
 	files["docs/architecture.md"] = table + "\n## After\n\n| `other` | table |\n"
 	for name := range kernelFiles {
 		clause := "main"
@@ -95,6 +97,8 @@ func TestLawsBite(t *testing.T) {
 		{"import table", "no section", map[string]string{"docs/architecture.md": "# A\n"}},
 		{"first commands", "first commands are not", map[string]string{"README.md": "```\nmake test\nmake demo\n```\n"}},
 		{"first commands", "no target demo", map[string]string{"Makefile": "all:\ntest:\n"}},
+		{"log fields", `log field "oops" is not`, map[string]string{"relay/a.go": "package relay\n\nfunc g() { log.Debug(\"x\", \"err\", 1, \"oops\", 2) }\n"}},
+		{"log fields", `nothing logs the field "err"`, map[string]string{"relay/log.go": ""}},
 		{"first commands", "does not call make test", map[string]string{".ci/run": "go test ./...\n"}},
 	}
 	bitten := map[string]bool{}

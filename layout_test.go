@@ -122,6 +122,7 @@ var laws = []law{
 	{"references", checkReferences},
 	{"import table", checkImportTable},
 	{"first commands", checkFirstCommands},
+	{"log fields", checkLogFields},
 }
 
 func TestLayout(t *testing.T) {

@@ -31,6 +31,7 @@ type goFile struct {
 	doc      string   // its package comment
 	imports  []string // import paths
 	syscalls []string // names used of package syscall
+	logKeys  []string // names of fields in calls of a logger
 	init     bool
 	lines    int
 }
@@ -107,6 +108,8 @@ func parseGo(name string, b []byte) (goFile, error) {
 			if x, ok := n.X.(*ast.Ident); ok && syscallName != "" && x.Name == syscallName {
 				f.syscalls = append(f.syscalls, n.Sel.Name)
 			}
+		case *ast.CallExpr:
+			f.logKeys = append(f.logKeys, logKeys(n)...)
 		}
 		return true
 	})
@@ -114,6 +117,33 @@ func parseGo(name string, b []byte) (goFile, error) {
 		f.syscalls = append(f.syscalls, "all of it")
 	}
 	return f, nil
+}
+
+// logKeys returns the names of fields in a call such as x.log.Info(msg, "name",
+// value), or nothing if it is another call.
+func logKeys(call *ast.CallExpr) (keys []string) {
+	method, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok || !slices.Contains([]string{"Debug", "Info", "Warn", "Error"}, method.Sel.Name) {
+		return nil
+	}
+	var logger string
+	switch x := method.X.(type) {
+	case *ast.Ident:
+		logger = x.Name
+	case *ast.SelectorExpr:
+		logger = x.Sel.Name
+	}
+	if !strings.EqualFold(logger, "log") {
+		return nil
+	}
+	for i := 1; i < len(call.Args); i += 2 {
+		if lit, ok := call.Args[i].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if key, err := strconv.Unquote(lit.Value); err == nil {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
 }
 
 // machinePath is a place on somebody's machine. The parts are joined here so that
