@@ -45,7 +45,7 @@ type System struct {
 // A process is a running program that said it was ready.
 type process struct {
 	*Cmd
-	stdout string // what it wrote until it was ready
+	stdout *os.File // what it writes there
 }
 
 // Start starts the relay and then the gateway, with the join link that the relay
@@ -84,7 +84,11 @@ func (s *System) JoinLink() (string, error) {
 	if s.relay == nil {
 		return "", errors.New("the relay was not started")
 	}
-	for _, word := range strings.Fields(s.relay.stdout) {
+	out, err := os.ReadFile(s.relay.stdout.Name())
+	if err != nil {
+		return "", err
+	}
+	for _, word := range strings.Fields(string(out)) {
 		if strings.HasPrefix(word, "tributary://") {
 			return word, nil
 		}
@@ -134,8 +138,13 @@ func (s *System) start(ctx context.Context, host string, args []string) (*proces
 	}
 	cmd := s.Network.Host(host).Command(context.WithoutCancel(ctx), binary, args...)
 	p := &process{Cmd: cmd}
-	var out strings.Builder
-	cmd.Stdout = &out
+	// A file, not a pipe: what the program wrote before it was ready is in it then.
+	out, err := os.Create(filepath.Join(s.Dir, args[0]+".out"))
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	cmd.Stdout, p.stdout = out, out
 	errs := &readyWriter{to: log, name: args[0], ready: make(chan struct{})}
 	cmd.Stderr = errs
 	if err := cmd.Start(); err != nil {
@@ -147,7 +156,6 @@ func (s *System) start(ctx context.Context, host string, args []string) (*proces
 	defer cancel()
 	select {
 	case <-errs.ready:
-		p.stdout = out.String() // written before it was ready
 		return p, nil
 	case err := <-ended:
 		return nil, fmt.Errorf("tributary %s ended: %w: %s", args[0], err, errs.last())
