@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Files:               []string{file},
 				RequireExplicitExec: true,
+				Setup:               func(env *testscript.Env) error { env.Setenv("GORACE", gorace); return nil },
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"fails": s.fails, "start": s.start, "ready": s.ready, "signal": s.signal, "ended": s.ended,
 					"cmdline": s.cmdline, "links": s.links, "occupy": s.occupy, "serve": s.serve, "fetch": s.fetch,
@@ -57,6 +58,10 @@ func TestScripts(t *testing.T) {
 		})
 	}
 }
+
+// gorace is for the processes of a script: each would wait a second for races at
+// its end.
+const gorace = "atexit_sleep_ms=0"
 
 // Where a script runs.
 const (
@@ -100,7 +105,7 @@ func (s *script) start(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	p := &process{cmd: exec.Command("tributary", args[1:]...), err: ts.MkAbs(args[0] + ".err"), done: make(chan struct{})}
 	p.cmd.Dir = ts.MkAbs(".")
-	p.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("WORK"))
+	p.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("WORK"), "GORACE="+gorace)
 	stdout, err := os.Create(ts.MkAbs(args[0] + ".out"))
 	ts.Check(err)
 	defer stdout.Close()
