@@ -85,10 +85,10 @@ func unknownCase(name string, places places) error {
 
 // explain says what is wrong in our words, for the decoder's name Go types. Its
 // words about broken TOML have nothing of the text in them.
-func (p places) explain(err *toml.DecodeError) error {
+func (all places) explain(err *toml.DecodeError) error {
 	text := strings.TrimPrefix(err.Error(), "toml: ")
 	switch {
-	case p.broken:
+	case all.broken:
 		return errors.New("no valid TOML: " + text)
 	case strings.Contains(text, "already"):
 		return errors.New("is there twice")
