@@ -34,7 +34,6 @@ type world struct {
 	servers *proxytest.Servers
 	ctx     context.Context
 	down    bool // the way to the relay swallows everything
-	dialed  int
 }
 
 func newWorld(t *testing.T, opening gateway.Opening) *world {
@@ -61,7 +60,6 @@ func newWorld(t *testing.T, opening gateway.Opening) *world {
 	w.gateway, err = gateway.New(gateway.Config{
 		SOCKS: local, Relay: link, Opening: opening, Log: slog.New(slog.DiscardHandler),
 		Dial: func(ctx context.Context, _ netip.Addr, _ netip.AddrPort) (net.Conn, error) {
-			w.dialed++
 			if w.down {
 				<-ctx.Done()
 				return nil, ctx.Err()
