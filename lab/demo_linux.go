@@ -203,8 +203,8 @@ const (
 )
 
 func (r *demoRun) judge() {
-	d, rep := r.demo, &Report{}
-	rep.check("Multipath TCP is in use", r.state.Multipath.OK, "%s", r.state.Multipath.Why)
+	d := r.demo
+	r.check("Multipath TCP is in use", r.state.Multipath.OK, "%s", r.state.Multipath.Why)
 	for _, b := range []struct {
 		name string
 		Bundle
@@ -213,7 +213,7 @@ func (r *demoRun) judge() {
 		{"download", d.Down, func(l DemoLink) uint64 { return l.Down.BundleBytes }},
 		{"upload", d.Up, func(l DemoLink) uint64 { return l.Up.BundleBytes }},
 	} {
-		rep.check("the "+b.name+" beats the best link clearly", b.Mbit > betterThanBest*b.Best, "%.2f times", b.Mbit/b.Best)
+		r.check("the "+b.name+" beats the best link clearly", b.Mbit > betterThanBest*b.Best, "%.2f times", b.Mbit/b.Best)
 		var sum, least uint64
 		for i, l := range d.Links {
 			sum += b.bytes(l)
@@ -221,14 +221,14 @@ func (r *demoRun) judge() {
 				least = b.bytes(l)
 			}
 		}
-		rep.check("every link carried a part of the "+b.name, float64(least) > leastPart*float64(sum), "%.0f %% or more", 100*float64(least)/float64(max(sum, 1)))
+		r.check("every link carried a part of the "+b.name, float64(least) > leastPart*float64(sum), "%.0f %% or more", 100*float64(least)/float64(max(sum, 1)))
 	}
-	rep.check("a request is not slower than direct", d.First.GatewayMs < firstByteSlack*d.First.DirectMs, "%.2f of the time", d.First.GatewayMs/d.First.DirectMs)
+	r.check("a request is not slower than direct", d.First.GatewayMs < firstByteSlack*d.First.DirectMs, "%.2f of the time", d.First.GatewayMs/d.First.DirectMs)
 	for _, l := range d.Links {
-		rep.check("a download survives the loss of "+l.Name, l.Pull.Complete && l.Pull.GapMs < ms(gapLimit), "%s", l.Pull.Error)
-		rep.check(l.Name+" is used again when it is back", l.Pull.BytesAfter > 100e3, "%.1f MB", mega(l.Pull.BytesAfter))
+		r.check("a download survives the loss of "+l.Name, l.Pull.Complete && l.Pull.GapMs < ms(gapLimit), "%s", l.Pull.Error)
+		r.check(l.Name+" is used again when it is back", l.Pull.BytesAfter > 100e3, "%.1f MB", mega(l.Pull.BytesAfter))
 	}
 	s := d.Seen
-	rep.check("the final server saw plain TCP, from the relay", s.Connections > 0 && s.Multipath == 0 && len(s.From) == 1 && s.From[0] == s.Relay, "")
-	d.Checks = rep.Checks
+	r.check("the final server saw plain TCP, from the relay", s.Connections > 0 && s.Multipath == 0 && len(s.From) == 1 && s.From[0] == s.Relay, "")
+	d.Checks = r.Checks
 }

@@ -5,7 +5,9 @@ package lab
 import (
 	"context"
 	"fmt"
+	"io"
 	"runtime"
+	"time"
 )
 
 // A Network is a set of namespaces and links; see the Linux documentation. It
@@ -25,5 +27,23 @@ func Ready() error {
 
 // RunDemo fails with [ErrUnsupported].
 func RunDemo(context.Context, Options) (*Demo, error) { return nil, unsupported() }
+
+// RunShell fails with [ErrUnsupported].
+func RunShell(context.Context, Options, io.Writer) error { return unsupported() }
+
+// Scenarios returns none.
+func Scenarios() []Scenario { return nil }
+
+// ByName finds none.
+func ByName(string) (Scenario, bool) { return Scenario{}, false }
+
+// Run reports [ErrUnsupported].
+func (s Scenario) Run(context.Context, Options) *Report {
+	r := &Report{Scenario: s.Name, About: s.About}
+	r.finish(time.Now(), unsupported())
+	return r
+}
+
+type trial struct{}
 
 func unsupported() error { return fmt.Errorf("%w, this is %s", ErrUnsupported, runtime.GOOS) }

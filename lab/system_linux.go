@@ -36,6 +36,9 @@ type System struct {
 	Binary string
 	// Dir holds the state directories. It must exist.
 	Dir string
+	// Files limits how many files a program started from now on may open; 0 leaves
+	// it as it is.
+	Files int
 	// Log receives what the programs write to stderr; nil discards it.
 	Log io.Writer
 
@@ -45,6 +48,7 @@ type System struct {
 // A process is a running program that said it was ready.
 type process struct {
 	*Cmd
+	name   string
 	stdout *os.File // what it writes there
 }
 
@@ -118,26 +122,38 @@ func (p *process) stop(sig syscall.Signal) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("stop %s: %w", p.Args[1], err)
+		return fmt.Errorf("stop %s: %w", p.name, err)
 	}
 	return nil
 }
 
+// program is the binary to run.
+func (s *System) program() (string, error) {
+	if s.Binary != "" {
+		return s.Binary, nil
+	}
+	return os.Executable()
+}
+
 // start runs the binary on a host until it says that it is ready.
 func (s *System) start(ctx context.Context, host string, args []string) (*process, error) {
-	binary := s.Binary
-	if binary == "" {
-		var err error
-		if binary, err = os.Executable(); err != nil {
-			return nil, err
-		}
+	binary, err := s.program()
+	if err != nil {
+		return nil, err
 	}
 	log := s.Log
 	if log == nil {
 		log = io.Discard
 	}
-	cmd := s.Network.Host(host).Command(context.WithoutCancel(ctx), binary, args...)
-	p := &process{Cmd: cmd}
+	command := append([]string{binary}, args...)
+	if s.Files > 0 {
+		// The limit must hold before the program's first instruction.
+		command = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, s.Files)}, command...)
+	}
+	cmd := s.Network.Host(host).Command(context.WithoutCancel(ctx), command[0], command[1:]...)
+	// A group of its own: Ctrl-C at the terminal is the lab's, which ends them in order.
+	cmd.SysProcAttr.Setpgid = true
+	p := &process{Cmd: cmd, name: args[0]}
 	// A file, not a pipe: what the program wrote before it was ready is in it then.
 	out, err := os.Create(filepath.Join(s.Dir, args[0]+".out"))
 	if err != nil {

@@ -16,8 +16,10 @@ const endless = "http://" + ServerName + "/bytes?n=1e15"
 // and the scenarios share.
 type trial struct {
 	*System
-	options Options
-	close   func() error
+	*Report
+	options       Options
+	takes, passed time.Duration // for the progress
+	close         func() error
 }
 
 // newTrial builds a network. Nothing runs in it yet. The caller ends it with
@@ -31,7 +33,7 @@ func newTrial(ctx context.Context, c Config, o Options) (*trial, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	t := &trial{System: &System{Network: n, Binary: o.Binary, Dir: dir, Log: o.Log}, options: o}
+	t := &trial{Report: &Report{}, System: &System{Network: n, Binary: o.Binary, Dir: dir, Log: o.Log}, options: o}
 	t.close = func() error { return errors.Join(t.System.Close(), n.Close(), os.RemoveAll(dir)) }
 	return t, nil
 }
@@ -105,7 +107,7 @@ func (t *trial) pull(ctx context.Context, p pull) (pulled, error) {
 		error
 	}
 	done := make(chan outcome, 1)
-	tr := t.through(fmt.Sprintf("http://%s/bytes?n=%d", ServerName, p.bytes), 0)
+	tr := t.through(bytesURL(p.bytes), 0)
 	ctx, cancel := context.WithTimeout(ctx, p.back+time.Minute)
 	defer cancel()
 	go func() {

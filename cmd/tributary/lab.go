@@ -6,18 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"text/tabwriter"
 
 	"tributary/lab"
 )
 
 const labUsage = `
-tributary lab demo [--json] [--log]
+tributary lab demo               [--json] [--log]
+tributary lab list
+tributary lab run NAME...|all    [--json] [--log]
+tributary lab shell              [--log]
 
 Emulated links in network namespaces: a home with a DSL and an LTE line, a relay
-and a final server, all on this machine. Needs Linux and root, changes nothing
-outside its own namespaces.
+and a final server, all on this machine, with this very program as gateway and
+relay. Needs Linux and root, and changes nothing outside its own namespaces.
 
-demo   does the main job once and measures it, in about 90 seconds`
+demo   does the main job once and measures it, in less than two minutes
+list   names the scenarios, which are good and bad days
+run    runs them; a missed target is shown, only a broken function is a failure
+shell  gives a shell in the home host, with gateway and relay running`
 
 func runLab(ctx context.Context, std stdio, args []string) error {
 	fs := newFlags("lab", labUsage, std)
@@ -28,20 +36,29 @@ func runLab(ctx context.Context, std stdio, args []string) error {
 		return err
 	}
 	if len(rest) == 0 {
-		return &usageError{errors.New("lab: what to do is missing"), "tributary lab --help"}
+		return labUsageError("what to do is missing")
 	}
 	l := &labRun{std: std, json: *asJSON}
 	if *showLog {
 		l.options.Log = std.err
 	}
 	switch verb, names := rest[0], rest[1:]; {
-	case verb == "demo" && len(names) == 0:
-		return l.demo(ctx)
-	case verb == "demo":
-		return &usageError{fmt.Errorf("lab demo: unexpected argument %q", names[0]), "tributary lab --help"}
-	default:
-		return &usageError{fmt.Errorf("lab: no command %q", verb), "tributary lab --help"}
+	case verb == "run":
+		return l.run(ctx, names)
+	case verb != "demo" && verb != "list" && verb != "shell":
+		return labUsageError("no command %q", verb)
+	case len(names) > 0:
+		return labUsageError("%s: unexpected argument %q", verb, names[0])
+	case verb == "list":
+		return l.list()
+	case verb == "shell":
+		return l.shell(ctx)
 	}
+	return l.demo(ctx)
+}
+
+func labUsageError(format string, args ...any) error {
+	return &usageError{fmt.Errorf("lab: "+format, args...), "tributary lab --help"}
 }
 
 // A labRun is one call of "tributary lab".
@@ -69,6 +86,84 @@ func (l *labRun) demo(ctx context.Context) error {
 		return errors.New("lab demo: the job was not done")
 	}
 	return nil
+}
+
+func (l *labRun) list() error {
+	t := tabwriter.NewWriter(l.std.out, 0, 0, 2, ' ', 0)
+	for _, s := range lab.Scenarios() {
+		fmt.Fprintf(t, "%s\t%v\t%s\n", s.Name, s.Takes, s.About)
+	}
+	return t.Flush()
+}
+
+func (l *labRun) run(ctx context.Context, names []string) error {
+	if err := lab.Ready(); err != nil {
+		return err
+	}
+	scenarios, err := chooseScenarios(names)
+	if err != nil {
+		return err
+	}
+	all := struct {
+		Reports []*lab.Report `json:"reports"`
+		Works   bool          `json:"works"`
+	}{Works: true}
+	var broken []string
+	for i, s := range scenarios {
+		p := newProgress(l.std.err)
+		l.options.Progress = func(step lab.Step) {
+			step.Doing = fmt.Sprintf("%s (%d of %d): %s", s.Name, i+1, len(scenarios), step.Doing)
+			p.step(step)
+		}
+		r := s.Run(ctx, l.options)
+		p.close()
+		if ctx.Err() != nil {
+			return interrupted(ctx, ctx.Err())
+		}
+		all.Reports = append(all.Reports, r)
+		if !r.Works {
+			broken, all.Works = append(broken, s.Name), false
+		}
+		if !l.json {
+			if err := r.Print(l.std.out); err != nil {
+				return err
+			}
+			fmt.Fprintln(l.std.out)
+		}
+	}
+	if l.json {
+		if err := l.print(all, nil); err != nil {
+			return err
+		}
+	}
+	if len(broken) > 0 {
+		return fmt.Errorf("lab run: broken: %s", strings.Join(broken, ", "))
+	}
+	return nil
+}
+
+func chooseScenarios(names []string) (chosen []lab.Scenario, err error) {
+	if len(names) == 1 && names[0] == "all" {
+		return lab.Scenarios(), nil
+	}
+	if len(names) == 0 {
+		return nil, &usageError{errors.New("lab run: the name of a scenario is missing"), "tributary lab list names them; \"all\" runs all"}
+	}
+	for _, name := range names {
+		s, ok := lab.ByName(name)
+		if !ok {
+			return nil, &usageError{fmt.Errorf("lab run: no scenario %q", name), "tributary lab list names them"}
+		}
+		chosen = append(chosen, s)
+	}
+	return chosen, nil
+}
+
+func (l *labRun) shell(ctx context.Context) error {
+	if err := lab.Ready(); err != nil {
+		return err
+	}
+	return lab.RunShell(ctx, l.options, l.std.out)
 }
 
 // print writes v as JSON, or calls table for a person.

@@ -1,0 +1,85 @@
+package lab
+
+import (
+	"context"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// gatewayCrash compares all kernel state of home that the gateway may change.
+func gatewayCrash(ctx context.Context, t *trial) error {
+	home := t.Network.Host("home")
+	clean, err := home.kernelState()
+	if err != nil {
+		return err
+	}
+	if err := t.begin(ctx); err != nil {
+		return err
+	}
+	running, err := home.kernelState()
+	if err != nil {
+		return err
+	}
+	t.check("the gateway manages the links", len(difference(clean, running)) > 0, "%d changes", len(difference(clean, running)))
+	t.step(2*time.Second, "kill the gateway under load")
+	done := make(chan error, 1)
+	go func() {
+		_, err := Download(ctx, t.through(endless, 0))
+		done <- err
+	}()
+	err = sleep(ctx, time.Second)
+	t.StopGateway(syscall.SIGKILL)
+	<-done
+	if err != nil {
+		return err
+	}
+	t.step(5*time.Second, "start it again")
+	if err := t.StartGateway(ctx); err != nil {
+		return err
+	}
+	if err := t.Warm(ctx); err != nil {
+		return err
+	}
+	t.fetch(ctx, "a download works after the crash", 10e6)
+	again, err := home.kernelState()
+	if err != nil {
+		return err
+	}
+	t.same("nothing is doubled or missing after the crash", running, again)
+	t.step(time.Second, "stop it")
+	err = t.StopGateway(syscall.SIGTERM)
+	t.check("the gateway ends in good order", err == nil, "%v", orOK(err))
+	left, err := home.kernelState()
+	if err != nil {
+		return err
+	}
+	t.same("nothing is left after a stop", clean, left)
+	return nil
+}
+
+// same checks that two states are the same.
+func (t *trial) same(name string, want, got []string) {
+	diff := difference(want, got)
+	t.check(name, len(diff) == 0, "%s", strings.Join(diff, "; "))
+}
+
+// difference lists the lines of which a and b have different numbers.
+func difference(a, b []string) (diff []string) {
+	count := make(map[string]int)
+	for _, line := range b {
+		count[line]++
+	}
+	for _, line := range a {
+		if count[line]--; count[line] < 0 {
+			diff = append(diff, "- "+line)
+		}
+	}
+	for _, line := range b {
+		if count[line] > 0 {
+			count[line]--
+			diff = append(diff, "+ "+line)
+		}
+	}
+	return diff
+}

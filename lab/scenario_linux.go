@@ -1,0 +1,99 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Scenarios returns all scenarios, in the order in which to run them.
+func Scenarios() []Scenario {
+	return []Scenario{
+		{Name: "steady", Takes: 35 * time.Second, run: steady,
+			About: "a download over each link alone and over the bundle, and the first byte"},
+		{Name: "upload", Takes: 32 * time.Second, run: upload,
+			About: "an upload over each link alone and over the bundle"},
+		{Name: "link-down", Takes: 32 * time.Second, run: linkDown,
+			About: "each link is pulled during a download at full rate and put back"},
+		{Name: "silent-loss", Takes: 32 * time.Second, run: silentLoss,
+			About: "each link loses everything for 3 s without any event, during a download"},
+		{Name: "relay-restart", Takes: 40 * time.Second, run: relayRestart,
+			About: "the relay is stopped, and killed, under load, and started again"},
+		{Name: "no-mptcp", Takes: 15 * time.Second, run: noMPTCP,
+			About: "one side's kernel has Multipath TCP switched off"},
+		{Name: "stripped-options", Takes: 20 * time.Second, run: strippedOptions,
+			About: "a middlebox on one link, then on both, removes the MPTCP options"},
+		{Name: "idle", Takes: 50 * time.Second, run: idle,
+			About: "nobody asks for 45 s; then one request"},
+		{Name: "errors", Takes: 40 * time.Second, run: refusals,
+			About: "servers that refuse, cannot be reached, do not exist or do not answer"},
+		{Name: "gateway-crash", Takes: 15 * time.Second, run: gatewayCrash,
+			About: "the gateway is killed and started again, then stopped"},
+		{Name: "many", Takes: 35 * time.Second, run: many,
+			About: "5,000 connections at once to a gateway that may open 1,024 files"},
+	}
+}
+
+// ByName returns the scenario of a name.
+func ByName(name string) (Scenario, bool) {
+	all := Scenarios()
+	i := slices.IndexFunc(all, func(s Scenario) bool { return s.Name == name })
+	if i < 0 {
+		return Scenario{}, false
+	}
+	return all[i], true
+}
+
+// Run runs the scenario in a new network. What went wrong is in the report, be it
+// the programs' fault, the lab's or ctx's.
+func (s Scenario) Run(ctx context.Context, o Options) *Report {
+	began := time.Now()
+	// Several times what it takes on a quiet machine, so that it ends on any.
+	ctx, cancel := context.WithTimeoutCause(ctx, 3*s.Takes+time.Minute, errors.New("the scenario took far too long"))
+	defer cancel()
+	r := &Report{Scenario: s.Name, About: s.About, Figures: []Figure{}, Checks: []Check{}}
+	r.finish(began, s.runIn(ctx, o, r))
+	return r
+}
+
+func (s Scenario) runIn(ctx context.Context, o Options, r *Report) (err error) {
+	t, err := newTrial(ctx, s.config, o)
+	if err != nil {
+		return err
+	}
+	t.Report, t.takes = r, s.Takes
+	defer func() { err = errors.Join(err, t.close()) }()
+	return s.run(ctx, t)
+}
+
+// step tells what is being done now and how long that takes.
+func (t *trial) step(takes time.Duration, doing string, args ...any) {
+	from := min(1, float64(t.passed)/float64(t.takes))
+	t.passed += takes
+	to := min(1, float64(t.passed)/float64(t.takes))
+	t.options.step(Step{fmt.Sprintf(doing, args...), from, to, takes})
+}
+
+// begin starts relay and gateway and waits until they are at rest.
+func (t *trial) begin(ctx context.Context) error {
+	t.step(time.Second, "start relay and gateway")
+	if err := t.Start(ctx); err != nil {
+		return err
+	}
+	return t.Warm(ctx)
+}
+
+// fetch downloads n bytes through the gateway and checks their sum.
+func (t *trial) fetch(ctx context.Context, what string, n int64) (Result, bool) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	r, err := Download(ctx, t.through(bytesURL(n), 0))
+	if err != nil {
+		return r, t.check(what, false, "%v", err)
+	}
+	return r, t.check(what, r.SHA256 == Sum(n), "%.1f MB, %.1f Mbit/s", float64(n)/1e6, r.Mbit())
+}
+
+func bytesURL(n int64) string { return fmt.Sprintf("http://%s/bytes?n=%d", ServerName, n) }
