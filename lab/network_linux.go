@@ -143,6 +143,7 @@ func (n *Network) sysctls(host string) map[string]string {
 		s["net.ipv4.conf.default.rp_filter"] = "2"
 	case "net":
 		s["net.ipv4.ip_forward"] = "1"
+		s["net.ipv4.icmp_ratelimit"] = "0" // else a dead end is silent at times
 		if n.config.IPv6 {
 			s["net.ipv6.conf.all.forwarding"] = "1"
 		}
