@@ -150,6 +150,11 @@ func (s *site) start(t *testing.T, c *lab.Cmd) *running {
 func (s *site) startRelay(t *testing.T) {
 	t.Helper()
 	s.relay = s.start(t, s.forEver("relay", s.binary(), "relay", "--state", filepath.Join(s.dir, "relay")))
+	s.readLink(t)
+}
+
+func (s *site) readLink(t *testing.T) {
+	t.Helper()
 	for _, word := range strings.Fields(s.relay.out.String()) {
 		if l, err := join.Parse(word); err == nil {
 			s.link = l
