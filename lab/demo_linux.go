@@ -204,7 +204,7 @@ const (
 
 func (r *demoRun) judge() {
 	d := r.demo
-	r.check("Multipath TCP is in use", r.state.Multipath.OK, "%s", r.state.Multipath.Why)
+	r.check("Multipath TCP is in use on every link", r.state.Multipath.OK && mptcpWords(r.state)["ok"] == len(d.Links), "%s %s", linkWords(r.state), r.state.Multipath.Why)
 	for _, b := range []struct {
 		name string
 		Bundle

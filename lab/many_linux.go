@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -69,17 +68,19 @@ func (t *trial) crowd(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, crowdWait)
 	defer cancel()
 	began := time.Now()
-	conns := t.dialCrowd(ctx)
+	conns, outcomes := t.dialCrowd(ctx)
 	t.figure("connections opened", float64(len(conns)), "", nil)
 	t.figure("time to open them", time.Since(began).Seconds(), "s", nil)
-	outcomes := make([]error, len(conns))
+	atOnce := len(outcomes)
+	outcomes = append(outcomes, make([]error, len(conns))...)
 	var asking sync.WaitGroup
 	for i, c := range conns {
-		asking.Go(func() { outcomes[i] = useEcho(c) })
+		asking.Go(func() { outcomes[atOnce+i] = useEcho(c) })
 	}
 	asking.Wait()
 	took := time.Since(began)
 	var served, coded, closed, hung int
+	var last error
 	for _, err := range outcomes {
 		var code refusedCode
 		switch {
@@ -87,10 +88,11 @@ func (t *trial) crowd(ctx context.Context) {
 			served++
 		case errors.As(err, &code):
 			coded++
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			hung++
-		default:
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.EPIPE):
 			closed++
+		default:
+			hung++
+			last = err
 		}
 	}
 	for _, c := range conns {
@@ -102,11 +104,12 @@ func (t *trial) crowd(ctx context.Context) {
 	t.figure("left waiting", float64(hung), "", nil)
 	t.figure("all had their answer after", took.Seconds(), "s", nil)
 	t.check("as many are served as the files allow, about", served > crowdFiles/4, "%d", served)
-	t.check("nobody is left waiting", hung == 0, "%d of %d, %v", hung, len(conns), crowdWait)
+	t.check("nobody is left waiting", hung == 0, "%d of %d %v", hung, len(outcomes), orOK(last))
 }
 
-// dialCrowd opens the connections on a few threads, for each costs one.
-func (t *trial) dialCrowd(ctx context.Context) (conns []net.Conn) {
+// dialCrowd opens the connections on a few threads, for each costs one. It returns
+// those that opened and why others did not.
+func (t *trial) dialCrowd(ctx context.Context) (conns []net.Conn, errs []error) {
 	const threads = 20
 	var dialing sync.WaitGroup
 	var mu sync.Mutex
@@ -116,12 +119,13 @@ func (t *trial) dialCrowd(ctx context.Context) (conns []net.Conn) {
 				deadline, _ := ctx.Deadline()
 				for range crowd / threads {
 					c, err := (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", ProxyPort))
-					if err != nil {
-						continue
-					}
-					c.SetDeadline(deadline)
 					mu.Lock()
-					conns = append(conns, c)
+					if err != nil {
+						errs = append(errs, err)
+					} else {
+						c.SetDeadline(deadline)
+						conns = append(conns, c)
+					}
 					mu.Unlock()
 				}
 				return nil
@@ -129,7 +133,7 @@ func (t *trial) dialCrowd(ctx context.Context) (conns []net.Conn) {
 		})
 	}
 	dialing.Wait()
-	return conns
+	return conns, errs
 }
 
 func useEcho(c net.Conn) error {
