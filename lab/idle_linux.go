@@ -9,7 +9,6 @@ import (
 )
 
 func idle(ctx context.Context, t *trial) error {
-	const length = 45 * time.Second
 	if err := t.begin(ctx); err != nil {
 		return err
 	}
@@ -17,13 +16,13 @@ func idle(ctx context.Context, t *trial) error {
 	for _, name := range t.Network.Links() {
 		before[name] = linkBytes(t.Network.Link(name))
 	}
-	t.step(length, "nobody asks for anything")
-	if err := sleep(ctx, length); err != nil {
+	t.step(t.length, "nobody asks for anything")
+	if err := sleep(ctx, t.length); err != nil {
 		return err
 	}
 	for _, name := range t.Network.Links() {
 		passed := float64(linkBytes(t.Network.Link(name)) - before[name])
-		t.figure(name+" at rest, both ways", passed*float64(time.Minute)/float64(length)/1e3, "kB/min", nil)
+		t.figure(name+" at rest, both ways", passed*float64(time.Minute)/float64(t.length)/1e3, "kB/min", nil)
 	}
 	for _, p := range []*process{t.relay, t.gateway} {
 		kib, err := residentKiB(p.Process.Pid)

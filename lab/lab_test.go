@@ -15,19 +15,7 @@ import (
 // newNetwork builds a Network for a test, or skips where it cannot be built.
 func newNetwork(t testing.TB, c Config) *Network {
 	t.Helper()
-	required := slices.Contains(strings.Split(os.Getenv("TRIBUTARY_REQUIRE"), ","), "lab")
-	missing := ""
-	if os.Geteuid() != 0 {
-		missing = "root"
-	} else if _, err := os.Stat("/dev/net/tun"); err != nil {
-		missing = "/dev/net/tun"
-	}
-	switch {
-	case missing != "" && required:
-		t.Fatalf("TRIBUTARY_REQUIRE names lab, but %s is missing", missing)
-	case missing != "":
-		t.Skipf("the lab needs %s", missing)
-	}
+	needLab(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	n, err := New(ctx, c)
@@ -40,6 +28,18 @@ func newNetwork(t testing.TB, c Config) *Network {
 		}
 	})
 	return n
+}
+
+// needLab skips a test where the lab cannot run, or fails it where it has to.
+func needLab(t testing.TB) {
+	t.Helper()
+	err := Ready()
+	switch required := slices.Contains(strings.Split(os.Getenv("TRIBUTARY_REQUIRE"), ","), "lab"); {
+	case err != nil && required:
+		t.Fatalf("TRIBUTARY_REQUIRE names lab, but %v", err)
+	case err != nil:
+		t.Skip(err)
+	}
 }
 
 // testContext ends well before the test binary's own limit, so that a hang tells

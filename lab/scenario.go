@@ -12,5 +12,6 @@ type Scenario struct {
 	Takes time.Duration // usually
 
 	config Config
+	length time.Duration // of each transfer or rest, where the scenario leaves a choice
 	run    func(context.Context, *trial) error
 }

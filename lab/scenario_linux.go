@@ -11,27 +11,27 @@ import (
 // Scenarios returns all scenarios, in the order in which to run them.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{Name: "steady", Takes: 35 * time.Second, run: steady,
+		{Name: "steady", Takes: 31 * time.Second, length: 8 * time.Second, run: steady,
 			About: "a download over each link alone and over the bundle, and the first byte"},
-		{Name: "upload", Takes: 32 * time.Second, run: upload,
+		{Name: "upload", Takes: 28 * time.Second, length: 8 * time.Second, run: upload,
 			About: "an upload over each link alone and over the bundle"},
-		{Name: "link-down", Takes: 32 * time.Second, run: linkDown,
+		{Name: "link-down", Takes: 28 * time.Second, run: linkDown,
 			About: "each link is pulled during a download at full rate and put back"},
 		{Name: "silent-loss", Takes: 32 * time.Second, run: silentLoss,
 			About: "each link loses everything for 3 s without any event, during a download"},
-		{Name: "relay-restart", Takes: 40 * time.Second, run: relayRestart,
+		{Name: "relay-restart", Takes: 16 * time.Second, run: relayRestart,
 			About: "the relay is stopped, and killed, under load, and started again"},
-		{Name: "no-mptcp", Takes: 15 * time.Second, run: noMPTCP,
+		{Name: "no-mptcp", Takes: 8 * time.Second, run: noMPTCP,
 			About: "one side's kernel has Multipath TCP switched off"},
-		{Name: "stripped-options", Takes: 20 * time.Second, run: strippedOptions,
+		{Name: "stripped-options", Takes: 14 * time.Second, run: strippedOptions,
 			About: "a middlebox on one link, then on both, removes the MPTCP options"},
-		{Name: "idle", Takes: 50 * time.Second, run: idle,
+		{Name: "idle", Takes: 50 * time.Second, length: 45 * time.Second, run: idle,
 			About: "nobody asks for 45 s; then one request"},
-		{Name: "errors", Takes: 40 * time.Second, run: refusals,
+		{Name: "errors", Takes: 33 * time.Second, run: refusals,
 			About: "servers that refuse, cannot be reached, do not exist or do not answer"},
-		{Name: "gateway-crash", Takes: 15 * time.Second, run: gatewayCrash,
+		{Name: "gateway-crash", Takes: 7 * time.Second, run: gatewayCrash,
 			About: "the gateway is killed and started again, then stopped"},
-		{Name: "many", Takes: 35 * time.Second, run: many,
+		{Name: "many", Takes: 12 * time.Second, run: many,
 			About: "5,000 connections at once to a gateway that may open 1,024 files"},
 	}
 }
@@ -63,7 +63,7 @@ func (s Scenario) runIn(ctx context.Context, o Options, r *Report) (err error) {
 	if err != nil {
 		return err
 	}
-	t.Report, t.takes = r, s.Takes
+	t.Report, t.takes, t.length = r, s.Takes, s.length
 	defer func() { err = errors.Join(err, t.close()) }()
 	return s.run(ctx, t)
 }

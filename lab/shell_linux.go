@@ -38,6 +38,9 @@ func RunShell(ctx context.Context, o Options, w io.Writer) (err error) {
 	}
 	cmd := t.Network.Host("home").Command(ctx, shell)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if dir, err := os.Getwd(); err == nil {
+		cmd.Dir = dir // a new mount namespace starts at the root
+	}
 	cmd.Env = append(os.Environ(), "TRIBUTARY_LAB=home")
 	restore := cmd.takeTerminal()
 	defer restore()
@@ -82,9 +85,9 @@ func (t *trial) describe(program string) string {
 	fmt.Fprintf(&b, "  relay         %s:%d, %s\n", t.Network.Addrs(RelayName)[0], RelayPort, RelayName)
 	fmt.Fprintf(&b, "  final server  %s, %s: HTTP %d, plain TCP %d, echo %d, banner %d, nothing on %d\n\n", server, ServerName, PortHTTP, PortPlain, PortEcho, PortBanner, PortRefused)
 	fmt.Fprintf(&b, `Try:
-  curl -o /dev/null http://%[1]s/bytes?n=1e8                                      # one link
-  curl -o /dev/null --socks5-hostname 127.0.0.1:%[2]d http://%[1]s/bytes?n=1e8    # the bundle
-  curl --proxytunnel -x http://127.0.0.1:%[2]d http://%[1]s/seen                  # what the server saw
+  curl -o /dev/null "http://%[1]s/bytes?n=1e8"                                      # one link
+  curl -o /dev/null --socks5-hostname 127.0.0.1:%[2]d "http://%[1]s/bytes?n=1e8"    # the bundle
+  curl --proxytunnel -x http://127.0.0.1:%[2]d http://%[1]s/seen                    # what the server saw
   %[4]s status
   ip link set dsl down; ip link set dsl up; ip addr add %[5]s/24 dev dsl; ip route add default via %[6]s dev dsl metric 100
 From another terminal, as root: nsenter -t %[3]d -n -m

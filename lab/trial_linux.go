@@ -18,6 +18,7 @@ type trial struct {
 	*System
 	*Report
 	options       Options
+	length        time.Duration // see Scenario
 	takes, passed time.Duration // for the progress
 	close         func() error
 }

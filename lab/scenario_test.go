@@ -1,0 +1,153 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// realBinary is the real program, which TestMain builds.
+var realBinary string
+
+func TestMain(m *testing.M) {
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	if Ready() != nil {
+		return m.Run() // each test says what is missing
+	}
+	dir, err := os.MkdirTemp("", "tributary-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	realBinary = filepath.Join(dir, "tributary")
+	build := exec.Command("go", "build", "-o", realBinary, "../cmd/tributary")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build the program to drive:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// runScenario fails the test for a broken function; missed targets are logged.
+func runScenario(t *testing.T, s Scenario) *Report {
+	t.Helper()
+	needLab(t)
+	var log strings.Builder
+	r := s.Run(context.Background(), Options{Binary: realBinary, Log: &log})
+	r.Print(t.Output())
+	if !r.Works {
+		t.Logf("log of relay and gateway:\n%s", log.String())
+		t.Error("broken")
+	}
+	return r
+}
+
+// Rates and gaps are measured one after the other.
+func TestMeasuredScenarios(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures rates, which takes minutes")
+	}
+	for name, length := range map[string]time.Duration{
+		"steady": 4 * time.Second, "upload": 4 * time.Second, "link-down": 0, "silent-loss": 0, "many": 0,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := ByName(name)
+			s.length = length
+			runScenario(t, s)
+		})
+	}
+}
+
+// These wait more than they work.
+func TestFaultScenarios(t *testing.T) {
+	long := map[string]bool{"errors": true, "stripped-options": true, "idle": true}
+	for _, name := range []string{"relay-restart", "no-mptcp", "gateway-crash", "errors", "stripped-options", "idle"} {
+		t.Run(name, func(t *testing.T) {
+			if testing.Short() && long[name] {
+				t.Skip("takes half a minute")
+			}
+			t.Parallel()
+			s, _ := ByName(name)
+			if s.length > 0 {
+				s.length = 5 * time.Second
+			}
+			runScenario(t, s)
+		})
+	}
+}
+
+func TestNamesOfScenarios(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, s := range Scenarios() {
+		got, ok := ByName(s.Name)
+		if !ok || got.Name != s.Name || seen[s.Name] || s.About == "" || s.Takes <= 0 {
+			t.Errorf("scenario %q is incomplete or there twice", s.Name)
+		}
+		seen[s.Name] = true
+	}
+	if _, ok := ByName("no such"); ok {
+		t.Error("found a scenario that does not exist")
+	}
+}
+
+// What a program cannot start with is the scenario's error, and nothing hangs.
+func TestScenarioWithoutProgram(t *testing.T) {
+	needLab(t)
+	s, _ := ByName("steady")
+	r := s.Run(context.Background(), Options{Binary: "/bin/false"})
+	if r.Works || !strings.Contains(r.Error, "tributary relay ended") {
+		t.Errorf("works %v, error %q", r.Works, r.Error)
+	}
+}
+
+func TestScenarioIsInterrupted(t *testing.T) {
+	needLab(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	s, _ := ByName("idle")
+	began := time.Now()
+	r := s.Run(ctx, Options{Binary: realBinary, Progress: func(step Step) {
+		if strings.HasPrefix(step.Doing, "nobody") {
+			cancel()
+		}
+	}})
+	if r.Works || r.Error == "" || time.Since(began) > 20*time.Second {
+		t.Errorf("works %v, error %q after %v", r.Works, r.Error, time.Since(began))
+	}
+}
+
+func TestKernelStateSeesChanges(t *testing.T) {
+	n := newNetwork(t, Config{})
+	home := n.Host("home")
+	before, err := home.kernelState()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := home.Sysctl("net.mptcp.checksum_enabled", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Link("lte").Down(); err != nil {
+		t.Fatal(err)
+	}
+	after, err := home.kernelState()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(difference(before, after), "\n")
+	for _, want := range []string{"- net.mptcp.checksum_enabled = 0", "+ net.mptcp.checksum_enabled = 1", "- route 2 "} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q in\n%s", want, all)
+		}
+	}
+}
