@@ -1,14 +1,11 @@
 package lab
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,14 +39,8 @@ type System struct {
 	// Log receives what the programs write to stderr; nil discards it.
 	Log io.Writer
 
+	logging        sync.Mutex // both programs write to Log
 	relay, gateway *process
-}
-
-// A process is a running program that said it was ready.
-type process struct {
-	*Cmd
-	name   string
-	stdout *os.File // what it writes there
 }
 
 // Start starts the relay and then the gateway, with the join link that the relay
@@ -112,21 +103,6 @@ func (s *System) Close() error {
 	return errors.Join(s.gateway.stop(syscall.SIGTERM), s.relay.stop(syscall.SIGTERM))
 }
 
-func (p *process) stop(sig syscall.Signal) error {
-	if p == nil || p.ProcessState != nil {
-		return nil
-	}
-	p.Process.Signal(sig)
-	err := p.Wait()
-	if sig == syscall.SIGKILL {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("stop %s: %w", p.name, err)
-	}
-	return nil
-}
-
 // program is the binary to run.
 func (s *System) program() (string, error) {
 	if s.Binary != "" {
@@ -161,7 +137,7 @@ func (s *System) start(ctx context.Context, host string, args []string) (*proces
 	}
 	defer out.Close()
 	cmd.Stdout, p.stdout = out, out
-	errs := &readyWriter{to: log, name: args[0], ready: make(chan struct{})}
+	errs := &readyWriter{to: log, logging: &s.logging, name: args[0], ready: make(chan struct{})}
 	cmd.Stderr = errs
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -180,114 +156,6 @@ func (s *System) start(ctx context.Context, host string, args []string) (*proces
 		<-ended
 		return nil, fmt.Errorf("tributary %s is not ready: %w: %s", args[0], context.Cause(ctx), errs.last())
 	}
-}
-
-// A readyWriter passes a program's log on and sees the line that says ready.
-type readyWriter struct {
-	to    io.Writer
-	name  string
-	ready chan struct{}
-
-	mu   sync.Mutex
-	line strings.Builder
-	seen bool
-	tail []string
-}
-
-func (w *readyWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, b := range p {
-		if b != '\n' {
-			w.line.WriteByte(b)
-			continue
-		}
-		text := w.line.String()
-		w.line.Reset()
-		w.tail = append(w.tail[max(0, len(w.tail)-4):], text)
-		fmt.Fprintf(w.to, "%-7s %s\n", w.name, text)
-		if !w.seen && strings.Contains(text, "msg=ready") {
-			w.seen = true
-			close(w.ready)
-		}
-	}
-	return len(p), nil
-}
-
-func (w *readyWriter) last() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.Join(w.tail, "; ")
-}
-
-// A Status is the part of the gateway's status that the lab looks at.
-type Status struct {
-	Relay struct {
-		State string
-	}
-	Multipath struct {
-		OK  bool
-		Why string
-	}
-	Links []LinkStatus
-	Pool  struct {
-		Warm         int
-		Hits, Misses int64
-	}
-	Sessions struct {
-		Open  int
-		Total int64
-	}
-}
-
-// A LinkStatus is what the gateway says of one link; bytes are the kernel's
-// subflow counters.
-type LinkStatus struct {
-	Name, State, MPTCP string
-	RTTms              float64 `json:"rtt_ms"`
-	BytesUp            uint64  `json:"bytes_up"`
-	BytesDown          uint64  `json:"bytes_down"`
-}
-
-// Status asks the gateway.
-func (s *System) Status(ctx context.Context) (st Status, err error) {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-		DialContext:       s.Network.Host("home").DialContext,
-		DisableKeepAlives: true,
-	}}
-	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://127.0.0.1:%d/api/status", APIPort), nil)
-	if err != nil {
-		return st, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return st, fmt.Errorf("ask the gateway for its status: %w", err)
-	}
-	defer resp.Body.Close()
-	return st, json.NewDecoder(bufio.NewReader(resp.Body)).Decode(&st)
-}
-
-// WaitStatus asks the gateway until ok is satisfied.
-func (s *System) WaitStatus(ctx context.Context, what string, ok func(Status) bool) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTime)
-	defer cancel()
-	for {
-		st, err := s.Status(ctx)
-		if err == nil && ok(st) {
-			return st, nil
-		}
-		select {
-		case <-ctx.Done():
-			return st, fmt.Errorf("the gateway's status never showed %s: %+v %w", what, st, err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// Warm waits until the pool is filled: the system is at rest.
-func (s *System) Warm(ctx context.Context) error {
-	_, err := s.WaitStatus(ctx, "a filled pool", func(st Status) bool { return st.Pool.Warm >= 8 })
-	return err
 }
 
 // Proxy returns the URL of the gateway for a scheme that net/http knows.
