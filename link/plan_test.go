@@ -69,7 +69,7 @@ func TestPlanText(t *testing.T) {
 			sysctl -w net.mptcp.blackhole_timeout=0
 			sysctl -w net.mptcp.syn_retrans_before_tcp_fallback=32
 			sysctl -w net.mptcp.close_timeout=300
-			sysctl -w net.ipv4.tcp_rmem="4096 131072 16777216"
+			sysctl -w net.ipv4.tcp_rmem="4096 1048576 16777216"
 			sysctl -w net.ipv4.tcp_wmem="4096 16384 16777216"
 			sysctl -w net.ipv4.conf.wwan0.rp_filter=2
 			ip mptcp limits set subflows 2 add_addr_accepted 2
@@ -276,7 +276,7 @@ func TestSameAddress(t *testing.T) {
 
 func TestSettingsAreNeverLowered(t *testing.T) {
 	have := map[string]string{
-		pathBlackhole: "0", pathSynRetrans: "127", pathClose: "900", pathRmem: "4096\t131072\t33554432", pathWmem: "broken",
+		pathBlackhole: "0", pathSynRetrans: "127", pathClose: "900", pathRmem: "4096\t4194304\t33554432", pathWmem: "broken",
 		pathFilter("all"): "1", pathFilter("a"): "2", pathFilter("b"): "0",
 	}
 	links := []*candidate{{Link: Link{Name: "a", Table: 1}}, {Link: Link{Name: "b", Table: 2}}, {Link: Link{Name: "c"}}}
@@ -356,7 +356,7 @@ func TestPlanOfARelay(t *testing.T) {
 	p := (&planner{relay: true}).plan(home())
 	want := []string{
 		"sysctl -w net.mptcp.close_timeout=300",
-		`sysctl -w net.ipv4.tcp_rmem="4096 131072 16777216"`,
+		`sysctl -w net.ipv4.tcp_rmem="4096 1048576 16777216"`,
 		`sysctl -w net.ipv4.tcp_wmem="4096 16384 16777216"`,
 		"ip mptcp limits set subflows 8 add_addr_accepted 8",
 	}
