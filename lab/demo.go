@@ -53,7 +53,7 @@ type FirstByte struct {
 // A Pull is a download during which a link was pulled and put back.
 type Pull struct {
 	GapMs      float64 `json:"longest_gap_ms"`
-	GapAtMs    float64 `json:"gap_at_ms"` // since the first byte; the link went at 2500
+	GapAtMs    float64 `json:"gap_at_ms"` // since the first byte; the link went after 2.5 s
 	Complete   bool    `json:"complete"`  // with the right checksum
 	BytesAfter uint64  `json:"bytes_after"`
 	Mbit       float64 `json:"mbit"`

@@ -8,24 +8,30 @@ import (
 	"time"
 )
 
-// How long the parts of the demo take.
-const (
-	demoDown  = 8 * time.Second
-	demoUp    = 6 * time.Second
-	demoPull  = 2500 * time.Millisecond // a link stays away
-	demoBytes = 40e6                    // of the download meanwhile: 8 to 12 s
-)
+// demoLengths are how long the parts of the demo take.
+type demoLengths struct {
+	down, up time.Duration // of each transfer
+	away     time.Duration // a link stays away for so long, from then on
+	bytes    int64         // of the download meanwhile
+}
+
+// fullDemo takes 70 s; 40 MB take 8 to 12 s.
+func fullDemo() demoLengths {
+	return demoLengths{8 * time.Second, 6 * time.Second, 2500 * time.Millisecond, 40e6}
+}
 
 // RunDemo does the main job in the reference network and measures it. What did
 // not work is in the Checks; an error is the lab's own, or ctx's.
-func RunDemo(ctx context.Context, o Options) (d *Demo, err error) {
+func RunDemo(ctx context.Context, o Options) (*Demo, error) { return runDemo(ctx, o, fullDemo()) }
+
+func runDemo(ctx context.Context, o Options, lengths demoLengths) (d *Demo, err error) {
 	began := time.Now()
 	t, err := newTrial(ctx, Config{}, o)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	run := &demoRun{trial: t, demo: &Demo{}}
+	run := &demoRun{trial: t, lengths: lengths, demo: &Demo{}}
 	for _, name := range t.Network.Links() {
 		run.demo.Links = append(run.demo.Links, DemoLink{Name: name, Shape: t.Network.Link(name).Shape()})
 	}
@@ -62,9 +68,10 @@ func runSteps(ctx context.Context, o Options, steps []labStep) error {
 
 type demoRun struct {
 	*trial
-	demo  *Demo
-	seen  time.Time // the final server's connections since then are the relay's
-	state Status    // the last one
+	lengths demoLengths
+	demo    *Demo
+	seen    time.Time // the final server's connections since then are the relay's
+	state   Status    // the last one
 }
 
 func (r *demoRun) steps() []labStep {
@@ -77,24 +84,24 @@ func (r *demoRun) steps() []labStep {
 	for i := range r.demo.Links {
 		l := &r.demo.Links[i]
 		steps = append(steps,
-			labStep{"download over " + l.Name + " alone, plain TCP", demoDown, func(ctx context.Context) error {
-				return rate(&l.Down.AloneMbit, Download, ctx, Transfer{Dialer: r.home(l.Name), URL: endless, For: demoDown})
+			labStep{"download over " + l.Name + " alone, plain TCP", r.lengths.down, func(ctx context.Context) error {
+				return rate(&l.Down.AloneMbit, Download, ctx, Transfer{Dialer: r.home(l.Name), URL: endless, For: r.lengths.down})
 			}},
-			labStep{"upload over " + l.Name + " alone, plain TCP", demoUp, func(ctx context.Context) error {
-				return rate(&l.Up.AloneMbit, Upload, ctx, Transfer{Dialer: r.home(l.Name), URL: uploadURL, For: demoUp})
+			labStep{"upload over " + l.Name + " alone, plain TCP", r.lengths.up, func(ctx context.Context) error {
+				return rate(&l.Up.AloneMbit, Upload, ctx, Transfer{Dialer: r.home(l.Name), URL: uploadURL, For: r.lengths.up})
 			}})
 	}
 	steps = append(steps,
 		labStep{"first byte, direct and through the gateway", 4 * time.Second, r.first},
-		labStep{"download over the bundle", demoDown, func(ctx context.Context) error {
+		labStep{"download over the bundle", r.lengths.down, func(ctx context.Context) error {
 			r.seen = time.Now()
-			return r.bundle(ctx, &r.demo.Down, Download, r.through(endless, demoDown), func(l *DemoLink, c LinkStatus) float64 {
+			return r.bundle(ctx, &r.demo.Down, Download, r.through(endless, r.lengths.down), func(l *DemoLink, c LinkStatus) float64 {
 				l.Down.BundleBytes = c.BytesDown
 				return l.Down.AloneMbit
 			})
 		}},
-		labStep{"upload over the bundle", demoUp, func(ctx context.Context) error {
-			return r.bundle(ctx, &r.demo.Up, Upload, r.through(uploadURL, demoUp), func(l *DemoLink, c LinkStatus) float64 {
+		labStep{"upload over the bundle", r.lengths.up, func(ctx context.Context) error {
+			return r.bundle(ctx, &r.demo.Up, Upload, r.through(uploadURL, r.lengths.up), func(l *DemoLink, c LinkStatus) float64 {
 				l.Up.BundleBytes = c.BytesUp
 				return l.Up.AloneMbit
 			})
@@ -164,7 +171,7 @@ func (r *demoRun) pullOne(ctx context.Context, l *DemoLink) error {
 	link := r.Network.Link(l.Name)
 	got, err := r.pull(ctx, pull{
 		link: l.Name, lose: link.Down, mend: link.Up,
-		at: demoPull, back: 2 * demoPull, bytes: demoBytes,
+		at: r.lengths.away, back: 2 * r.lengths.away, bytes: r.lengths.bytes,
 	})
 	if err != nil {
 		return err

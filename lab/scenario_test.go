@@ -59,12 +59,25 @@ func TestMeasuredScenarios(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures rates, which takes minutes")
 	}
-	for name, length := range map[string]time.Duration{
-		"steady": 4 * time.Second, "upload": 4 * time.Second, "link-down": 0, "silent-loss": 0, "many": 0,
-	} {
+	t.Run("demo", func(t *testing.T) {
+		needLab(t)
+		var log strings.Builder
+		d, err := runDemo(context.Background(), Options{Binary: realBinary, Log: &log},
+			demoLengths{3 * time.Second, 3 * time.Second, 1500 * time.Millisecond, 28e6})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Print(t.Output())
+		if !d.Works {
+			t.Logf("log of relay and gateway:\n%s", log.String())
+			t.Error("broken")
+		}
+	})
+	// The demo covers what link-down and upload do.
+	for _, name := range []string{"steady", "silent-loss", "many"} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := ByName(name)
-			s.length = length
+			s.length = 3 * time.Second
 			runScenario(t, s)
 		})
 	}
