@@ -27,12 +27,12 @@ type Server struct {
 	http     http.Server
 }
 
-// New binds addr. Status is called for each request and must return something
+// New binds an address, such as "127.0.0.1:8081". Status is called for each request and must return something
 // that encoding/json can encode.
-func New(addr netip.AddrPort, status func() any) (*Server, error) {
+func New(addr string, status func() any) (*Server, error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(context.Background(), "tcp", addr.String())
+	l, err := lc.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the API: %w", err)
 	}

@@ -35,12 +35,8 @@ func (d *dialer) DialStream(ctx context.Context, to proxy.Addr, early []byte) (p
 		return nil, err
 	}
 	if d.memory.waits(to) {
-		c, err := t.Settle()
-		if err != nil {
-			cancel()
-			return nil, err
-		}
-		return c, nil
+		defer cancel() // the search for a connection is over either way
+		return t.Settle()
 	}
 	return t, nil
 }

@@ -128,7 +128,7 @@ func (m *memory) learn(to proxy.Addr, err error) {
 	now := m.now()
 	if err == nil {
 		delete(m.failed, to)
-		remember(m.reached, to, now, reachedFor)
+		remember(m.reached, to, now)
 		return
 	}
 	switch reason := proxy.ReasonOf(err); {
@@ -138,7 +138,7 @@ func (m *memory) learn(to proxy.Addr, err error) {
 		// says nothing about the final server
 	default:
 		delete(m.reached, to)
-		remember(m.failed, to, now, failedFor)
+		remember(m.failed, to, now)
 	}
 }
 
@@ -149,21 +149,21 @@ func family(a proxy.Addr) int {
 	return 1
 }
 
-// remember notes a time and keeps the map small: first the stale entries go, then
-// any.
-func remember(m map[proxy.Addr]time.Time, a proxy.Addr, now time.Time, keep time.Duration) {
+// remember notes a time and keeps the map small: of a few entries, which the map
+// picks at random, the oldest goes.
+func remember(m map[proxy.Addr]time.Time, a proxy.Addr, now time.Time) {
 	if _, known := m[a]; !known && len(m) >= memorySize {
+		var oldest proxy.Addr
+		looked := 0
 		for k, t := range m {
-			if now.Sub(t) >= keep {
-				delete(m, k)
+			if looked == 0 || t.Before(m[oldest]) {
+				oldest = k
 			}
-		}
-		for k := range m {
-			if len(m) < memorySize {
+			if looked++; looked == 8 {
 				break
 			}
-			delete(m, k)
 		}
+		delete(m, oldest)
 	}
 	m[a] = now
 }

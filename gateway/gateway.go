@@ -39,6 +39,7 @@ type Config struct {
 	Opening Opening
 	Links   *link.Manager // nil leaves the links alone
 	Dial    Dial          // how to reach the relay; nil means by Multipath TCP
+	Joined  func()        // called once, when the relay has first accepted the login; may be nil
 	Log     *slog.Logger
 }
 
@@ -61,7 +62,7 @@ func New(config Config) (*Gateway, error) {
 	if config.Dial == nil {
 		config.Dial = dialMultipath
 	}
-	l, err := mptcp.Listen(context.Background(), "tcp", config.SOCKS.String(), false, nil)
+	l, err := mptcp.Listen(context.Background(), "tcp", mptcp.ListenText(config.SOCKS), false, nil)
 	if err != nil {
 		return nil, fmt.Errorf("listen for clients: %w", err)
 	}
@@ -80,6 +81,7 @@ func New(config Config) (*Gateway, error) {
 		dial: config.Dial,
 	}
 	g.pool = newPool(g.upstream.warm, config.Log)
+	g.pool.joined = config.Joined
 	memory := newMemory(config.Opening)
 	g.sessions = proxy.Sessions{
 		Dialer: &dialer{g.upstream, g.pool, memory, config.Log},

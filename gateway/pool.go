@@ -45,6 +45,8 @@ type pool struct {
 	make func(context.Context) (*relayConn, error)
 	log  *slog.Logger
 
+	joined func() // called at the first success, then nil
+
 	mu       sync.Mutex
 	idle     []*warmConn // oldest first
 	making   int
@@ -207,6 +209,10 @@ func (w *warmConn) release() bool {
 // note takes the result of a try and returns how long to wait before the next;
 // 0 is not at all.
 func (p *pool) note(err error) time.Duration {
+	if err == nil && p.joined != nil {
+		p.joined()
+		p.joined = nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var refused *refusedError

@@ -48,7 +48,9 @@ type tunnel struct {
 	closed   atomic.Bool
 	tries    int // used by open alone
 
-	mu       sync.Mutex // guards the rest, and the order of writes before the answer
+	order sync.Mutex // held while writing before the answer; a write may block
+
+	mu       sync.Mutex // guards the rest, never for long
 	sent     []byte     // the client's bytes so far
 	overflow bool       // there were too many to keep
 	ended    bool       // the client has ended its direction
@@ -65,10 +67,10 @@ func (t *tunnel) open() error {
 		if err != nil {
 			return err
 		}
-		t.mu.Lock()
+		t.order.Lock()
 		t.conn.Store(conn)
 		err = t.request(conn)
-		t.mu.Unlock()
+		t.order.Unlock()
 		if t.closed.Load() { // meanwhile, and it may have closed the one before
 			splice.Abort(conn)
 			return net.ErrClosed
@@ -84,10 +86,13 @@ func (t *tunnel) open() error {
 }
 
 // request writes the request in one piece.
-func (t *tunnel) request(conn *relayConn) error {
-	t.base, t.baseOK = conn.acked()
+func (t *tunnel) request(conn *relayConn) (err error) {
+	base, known := conn.acked()
+	t.mu.Lock()
+	t.base, t.baseOK = base, known
+	sent, ended := t.sent, t.ended
+	t.mu.Unlock()
 	var msg []byte
-	var err error
 	if conn.pending {
 		u := t.dialer.upstream
 		if msg, err = socks.AppendLogin(msg, u.to.Account, u.to.Secret.Text()); err != nil {
@@ -95,7 +100,7 @@ func (t *tunnel) request(conn *relayConn) error {
 		}
 	}
 	conn.SetDeadline(time.Now().Add(answerTime))
-	if _, err = conn.Write(socks.AppendConnect(msg, t.to, t.sent)); err == nil && t.ended {
+	if _, err = conn.Write(socks.AppendConnect(msg, t.to, sent)); err == nil && ended {
 		err = conn.CloseWrite()
 	}
 	return err
@@ -110,9 +115,7 @@ func (t *tunnel) Settle() (splice.Conn, error) {
 		if err == nil {
 			t.dialer.memory.learn(t.to, nil)
 			t.answered.Store(true)
-			t.mu.Lock()
-			t.sent = nil
-			t.mu.Unlock()
+			t.forget()
 			return conn.TLSConn, nil
 		}
 		var refusal *proxy.Error
@@ -180,18 +183,39 @@ func (t *tunnel) Write(p []byte) (int, error) {
 	if t.answered.Load() {
 		return t.conn.Load().Write(p)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.order.Lock()
+	defer t.order.Unlock()
 	if t.closed.Load() {
 		return 0, net.ErrClosed
 	}
-	if !t.overflow && len(t.sent)+len(p) <= retainMost {
-		t.sent = append(t.sent, p...)
-		t.conn.Load().Write(p)
+	kept := t.keep(p)
+	n, err := t.conn.Load().Write(p)
+	switch {
+	case t.answered.Load(): // meanwhile
+		t.forget()
+	case kept:
 		return len(p), nil
 	}
-	t.overflow, t.sent = true, nil
-	return t.conn.Load().Write(p)
+	return n, err
+}
+
+// keep notes bytes of the client for another try; false means that there were too
+// many, and that there will be no other try.
+func (t *tunnel) keep(p []byte) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.overflow || len(t.sent)+len(p) > retainMost {
+		t.overflow, t.sent = true, nil
+		return false
+	}
+	t.sent = append(t.sent, p...)
+	return true
+}
+
+func (t *tunnel) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sent = nil
 }
 
 // CloseWrite ends the client's direction.
@@ -199,9 +223,11 @@ func (t *tunnel) CloseWrite() error {
 	if t.answered.Load() {
 		return t.conn.Load().CloseWrite()
 	}
+	t.order.Lock()
+	defer t.order.Unlock()
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.ended = true
+	t.mu.Unlock()
 	t.conn.Load().CloseWrite() // as in Write
 	return nil
 }

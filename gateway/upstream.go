@@ -123,7 +123,10 @@ func (u *upstream) login(conn *relayConn) error {
 	if _, err := conn.Write(hello); err != nil {
 		return u.failed(fmt.Errorf("log in at relay %s: %w", u.address(), err))
 	}
-	return u.loginAnswer(conn)
+	if err := u.loginAnswer(conn); err != nil {
+		return u.failed(err)
+	}
+	return nil
 }
 
 func (u *upstream) loginAnswer(conn *relayConn) error {
@@ -136,7 +139,7 @@ func (u *upstream) loginAnswer(conn *relayConn) error {
 			"get a new join link from the relay: tributary account link " + u.to.Account,
 		}
 	case err != nil:
-		return u.failed(fmt.Errorf("log in at relay %s: %w", u.address(), err))
+		return fmt.Errorf("log in at relay %s: %w", u.address(), err)
 	}
 	return nil
 }
@@ -267,13 +270,14 @@ func (u *upstream) address() string {
 func (u *upstream) tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
+		NextProtos:         []string{socks.ALPN},
 		ServerName:         u.to.Host,
 		InsecureSkipVerify: true, // in favour of the pin
 		VerifyConnection: func(s tls.ConnectionState) error {
 			got := sha256.Sum256(s.PeerCertificates[0].RawSubjectPublicKeyInfo)
 			if subtle.ConstantTimeCompare(got[:], u.to.Pin[:]) != 1 {
 				return &refusedError{
-					fmt.Errorf("the server's key is not the one in the join link"),
+					fmt.Errorf("the server's key does not match the pin in the join link"),
 					"the relay has a new key, or this is another server: get a new join link from the relay",
 				}
 			}
@@ -284,6 +288,10 @@ func (u *upstream) tlsConfig() *tls.Config {
 
 // failed marks an error as being about the way to the relay.
 func (u *upstream) failed(err error) error {
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		return err
+	}
 	return &proxy.Error{Reason: proxy.RelayUnreachable, Err: err}
 }
 

@@ -55,6 +55,7 @@ type fakeRelay struct {
 	ends   []*proxytest.End // the relay's, in the order of dialling
 	mute   bool             // takes requests and does not answer
 	deaf   int              // how many requests more are answered by a reset
+	accept func(proxy.Conn) // if set, takes the streams in place of the final servers
 	served sync.WaitGroup
 }
 
@@ -150,7 +151,7 @@ func (r *fakeRelay) serve(c proxy.Conn) {
 		return
 	}
 	r.mu.Lock()
-	mute, deaf := r.mute, r.deaf > 0
+	mute, deaf, accept := r.mute, r.deaf > 0, r.accept
 	if deaf {
 		r.deaf--
 	}
@@ -161,6 +162,11 @@ func (r *fakeRelay) serve(c proxy.Conn) {
 		return
 	case deaf:
 		splice.Abort(s)
+		return
+	case accept != nil:
+		if stream, err := req.Accept(netip.AddrPort{}, nil); err == nil {
+			accept(stream)
+		}
 		return
 	}
 	done := make(chan struct{})

@@ -11,8 +11,9 @@ import (
 	"slices"
 )
 
-// journalName is the journal's file in the state directory.
-const journalName = "links.json"
+// journalName is the journal's file in the state directory. A relay and a gateway
+// may share one.
+func journalName(role string) string { return role + "-kernel.json" }
 
 // A journal says how to undo what we did to the kernel. It is on disk before the
 // change is made, so it may name more than was done, never less. Routes and rules
@@ -53,7 +54,7 @@ func (c *change[T]) to(v T) (changed bool) {
 // readJournal returns the journal in dir, or an empty one if there is none or if it
 // is of another boot or namespace. A damaged one is an error, for it may hide what is to
 // be undone; the message says how to go on.
-func readJournal(dir, where string) (*journal, error) {
+func readJournal(dir, name, where string) (*journal, error) {
 	j := &journal{Where: where}
 	if dir == "" {
 		return j, nil
@@ -61,7 +62,7 @@ func readJournal(dir, where string) (*journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make state directory: %w", err)
 	}
-	j.path = filepath.Join(dir, journalName)
+	j.path = filepath.Join(dir, name)
 	b, err := os.ReadFile(j.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return j, nil

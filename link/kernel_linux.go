@@ -15,9 +15,10 @@ import (
 	"tributary/mptcp/pm"
 )
 
-// lockName is an abstract Unix socket, which belongs to the network namespace and
-// dies with its process: two managers in one namespace would undo each other.
-const lockName = "@tributary-link"
+// lockName begins the name of an abstract Unix socket, which belongs to the network
+// namespace and dies with its process: two managers of one role in one namespace
+// would undo each other.
+const lockName = "@tributary-"
 
 // linux is the kernel of this host, in one network namespace.
 type linux struct {
@@ -30,7 +31,7 @@ type linux struct {
 
 // openKernel opens the network namespace of the calling thread. If it can only
 // be looked at, idle says why, and how that is changed.
-func openKernel() (k kernel, idle string, err error) {
+func openKernel(role string) (k kernel, idle string, err error) {
 	l := &linux{}
 	defer func() {
 		if err != nil {
@@ -50,12 +51,12 @@ func openKernel() (k kernel, idle string, err error) {
 	if err != nil && !errors.Is(err, pm.ErrUnsupported) {
 		return nil, "", err
 	}
-	idle, err = l.claim()
+	idle, err = l.claim(role)
 	return l, idle, err
 }
 
 // claim finds out whether this process may and can manage the links.
-func (l *linux) claim() (idle string, err error) {
+func (l *linux) claim(role string) (idle string, err error) {
 	if l.pm == nil {
 		return "this kernel has no MPTCP (CONFIG_MPTCP)", nil
 	}
@@ -72,7 +73,7 @@ func (l *linux) claim() (idle string, err error) {
 	} else if err != nil {
 		return "", err
 	}
-	l.lock, err = net.Listen("unix", lockName)
+	l.lock, err = net.Listen("unix", lockName+role)
 	if errors.Is(err, unix.EADDRINUSE) {
 		return "another gateway manages the links of this host; stop it first", nil
 	}

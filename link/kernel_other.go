@@ -3,6 +3,6 @@
 package link
 
 // openKernel says that there is nothing to manage here.
-func openKernel() (k kernel, idle string, err error) {
+func openKernel(string) (k kernel, idle string, err error) {
 	return nil, "link management needs Linux", nil
 }

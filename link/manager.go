@@ -18,12 +18,19 @@ type Config struct {
 	// Relay prepares a host for the other side: it has no links of its own, but takes
 	// as many subflows as a gateway may have links, and needs the same buffers.
 	Relay bool
-	// StateDir holds the journal links.json and is made if it does not exist. It must
+	// StateDir holds the journal, gateway-kernel.json or relay-kernel.json, and is made if it does not exist. It must
 	// outlive the process, and need not outlive the boot. Empty means that endpoints,
 	// limits and sysctls stay after a crash.
 	StateDir string
 	// Log gets one line per change of a link; nil means none.
 	Log *slog.Logger
+}
+
+func (c Config) role() string {
+	if c.Relay {
+		return "relay"
+	}
+	return "gateway"
 }
 
 // Times chosen by us.
@@ -70,7 +77,7 @@ func New(cfg Config) (*Manager, error) {
 	if err := check(cfg.Wanted); err != nil {
 		return nil, err
 	}
-	k, idle, err := openKernel()
+	k, idle, err := openKernel(cfg.role())
 	if err != nil {
 		return nil, err
 	}
@@ -128,15 +135,15 @@ func newManager(cfg Config, k kernel, idle string) (*Manager, error) {
 	if k == nil {
 		return m, nil
 	}
-	if err := m.start(cfg.StateDir); err != nil {
+	if err := m.start(cfg.StateDir, journalName(cfg.role())); err != nil {
 		return nil, errors.Join(err, k.close())
 	}
 	return m, nil
 }
 
-func (m *Manager) start(dir string) (err error) {
+func (m *Manager) start(dir, name string) (err error) {
 	if m.idle == "" {
-		if m.journal, err = readJournal(dir, m.kernel.where()); err != nil {
+		if m.journal, err = readJournal(dir, name, m.kernel.where()); err != nil {
 			return err
 		}
 		if err := m.undo(); err != nil {
@@ -151,7 +158,7 @@ func (m *Manager) start(dir string) (err error) {
 
 // CleanUp takes back what a killed process left, as [New] does, and nothing else.
 func CleanUp(cfg Config) error {
-	k, idle, err := openKernel()
+	k, idle, err := openKernel(cfg.role())
 	if err != nil {
 		return err
 	}
@@ -162,7 +169,7 @@ func CleanUp(cfg Config) error {
 		return errors.Join(errors.New(idle), err)
 	}
 	m := &Manager{log: slog.New(slog.DiscardHandler), kernel: k}
-	if m.journal, err = readJournal(cfg.StateDir, k.where()); err == nil {
+	if m.journal, err = readJournal(cfg.StateDir, journalName(cfg.role()), k.where()); err == nil {
 		err = m.undo()
 	}
 	return errors.Join(err, k.close())
@@ -220,7 +227,7 @@ func (m *Manager) follow(ctx context.Context) {
 		waiting = false
 		err := m.reconcile()
 		if err != nil {
-			m.log.Warn("links could not be followed", "error", err)
+			m.log.Warn("links could not be followed", "err", err)
 		}
 		again(err != nil || m.troubled())
 	}

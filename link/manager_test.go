@@ -261,7 +261,7 @@ func TestCrash(t *testing.T) {
 	if after, _ := k.observe(nil); !reflect.DeepEqual(normal(after), normal(before)) {
 		t.Errorf("after\n%+v\nbefore\n%+v", after, before)
 	}
-	if _, err := os.Stat(filepath.Join(dir, journalName)); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, journalName("gateway"))); err == nil {
 		t.Error("journal is still there")
 	}
 }
@@ -290,14 +290,14 @@ func TestJournalOfAnotherBoot(t *testing.T) {
 
 func TestBadStateDir(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, journalName), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, journalName("gateway")), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	k := newFake(home())
 	if _, err := newManager(Config{StateDir: dir}, k, ""); err == nil || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("damaged journal: %v", err)
 	}
-	if _, err := newManager(Config{StateDir: filepath.Join(dir, journalName)}, k, ""); err == nil {
+	if _, err := newManager(Config{StateDir: filepath.Join(dir, journalName("gateway"))}, k, ""); err == nil {
 		t.Error("state directory is a file: no error")
 	}
 	if k.steps() != "" || !k.closed {

@@ -77,7 +77,7 @@ func (m *Manager) take(steps []step) (failed []string) {
 		}
 		failed = append(failed, fmt.Sprintf("%s: %v", s, err))
 		if !m.broken[s.String()] {
-			m.log.Warn("link change failed", "step", s.String(), "error", err)
+			m.log.Warn("link change failed", "step", s.String(), "err", err)
 		}
 		m.broken[s.String()] = true
 	}

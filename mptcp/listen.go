@@ -3,6 +3,8 @@ package mptcp
 import (
 	"context"
 	"net"
+	"net/netip"
+	"strconv"
 	"syscall"
 )
 
@@ -39,4 +41,13 @@ func Listen(ctx context.Context, network, address string, multipath bool, contro
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: l.Addr(), Err: refused}
 	}
 	return tl, nil
+}
+
+// ListenText returns an address in the form that Listen takes, where an address
+// without IP means all addresses of both families.
+func ListenText(a netip.AddrPort) string {
+	if !a.Addr().IsValid() {
+		return ":" + strconv.Itoa(int(a.Port()))
+	}
+	return a.String()
 }

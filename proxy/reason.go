@@ -12,7 +12,8 @@ import (
 // each protocol maps it to its own codes in one table.
 type Reason uint8
 
-// The reasons. The zero Reason is the general failure, so that a forgotten
+// The reasons. Gateway and relay tell each other these numbers, so new ones come
+// last. The zero Reason is the general failure, so that a forgotten
 // reason never reads as success.
 const (
 	Failed               Reason = iota // anything that has no better name here

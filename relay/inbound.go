@@ -73,7 +73,7 @@ func (v *visitor) request() (*proxy.Request, error) {
 		if !v.trusted() {
 			return nil, errNotTrusted
 		}
-		return v.plain(v.conn, first)
+		return v.plain(v.conn, first, false)
 	}
 	c := splice.ServerTLS(v.conn, first, v.relay.tls)
 	if err := c.Handshake(); err != nil {
@@ -83,14 +83,15 @@ func (v *visitor) request() (*proxy.Request, error) {
 	if n, err = c.Read(first); err != nil {
 		return nil, fmt.Errorf("read the first byte inside TLS: %w", err)
 	}
-	return v.plain(c, first[:n])
+	return v.plain(c, first[:n], c.ConnectionState().NegotiatedProtocol == socks.ALPN)
 }
 
-// plain reads the request of a protocol that is clear text in itself.
-func (v *visitor) plain(c proxy.Conn, first []byte) (req *proxy.Request, err error) {
+// plain reads the request of a protocol that is clear text in itself. Own says
+// that the client is a gateway of ours.
+func (v *visitor) plain(c proxy.Conn, first []byte, own bool) (req *proxy.Request, err error) {
 	switch first[0] {
 	case 4, 5:
-		req, err = (&socks.Server{Auth: v.authenticate}).Accept(c, first)
+		req, err = (&socks.Server{Auth: v.authenticate, Own: own}).Accept(c, first)
 	case 'C':
 		req, err = (&httpconnect.Server{Auth: v.authenticate}).Accept(c, first)
 	default:

@@ -23,6 +23,7 @@ import (
 	"tributary/egress"
 	"tributary/mptcp"
 	"tributary/proto/join"
+	"tributary/proto/socks"
 	"tributary/proxy"
 	"tributary/splice"
 )
@@ -92,15 +93,17 @@ func New(config Config) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := mptcp.Listen(context.Background(), "tcp", listenAddress(config.Listen), true, nil)
+	l, err := mptcp.Listen(context.Background(), "tcp", mptcp.ListenText(config.Listen), true, nil)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", config.Listen, err)
+		return nil, fmt.Errorf("listen on %s: %w", mptcp.ListenText(config.Listen), err)
 	}
 	r := &Relay{
 		config: config,
 		tls: &tls.Config{
 			Certificates: []tls.Certificate{id.cert},
 			MinVersion:   tls.VersionTLS13,
+			// Ours, and what a browser offers to an HTTPS proxy.
+			NextProtos: []string{socks.ALPN, "http/1.1"},
 			// A ticket would be bytes that make a warm connection look as if it had
 			// something to say, and state that nobody resumes.
 			SessionTicketsDisabled: true,
@@ -145,7 +148,11 @@ func JoinLink(accounts *account.Store, name, dir, host string, port uint16) (joi
 			return join.Link{}, err
 		}
 	}
-	return join.Link{Account: a.Name, Secret: a.Secret.Key(), Host: host, Port: port, Pin: id.pin}, nil
+	l := join.Link{Account: a.Name, Secret: a.Secret.Key(), Host: host, Port: port, Pin: id.pin}
+	if _, err := join.Parse(l.Text()); err != nil { // the host is as somebody typed it
+		return join.Link{}, fmt.Errorf("join link for %q: %w", host, err)
+	}
+	return l, nil
 }
 
 // Serve serves until ctx ends. Then it takes no more connections, gives open
@@ -218,11 +225,4 @@ func newEgress(config Config) proxy.Dialer {
 		e.Own = []netip.Addr{a}
 	}
 	return egress.New(e)
-}
-
-func listenAddress(a netip.AddrPort) string {
-	if !a.Addr().IsValid() {
-		return fmt.Sprintf(":%d", a.Port())
-	}
-	return a.String()
 }

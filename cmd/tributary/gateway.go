@@ -61,6 +61,14 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 		}
 	}
 	log := newLog(std.err)
+	if given != "" {
+		// Not before the relay has accepted it: a wrong link must not replace a good one.
+		c.Gateway.Joined = func() {
+			if err := os.WriteFile(filepath.Join(state, joinFile), []byte(c.Gateway.Relay.Text()+"\n"), 0o600); err != nil {
+				log.Warn("the join link is not remembered", "err", err)
+			}
+		}
+	}
 	c.Links.StateDir, c.Links.Log, c.Gateway.Log = state, log, log
 	links, err := link.New(c.Links)
 	if err != nil {
@@ -72,7 +80,7 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 	if err != nil {
 		return portHint(err, "--socks")
 	}
-	status, err := dashboard.New(c.API, func() any { return g.Status() })
+	status, err := dashboard.New(mptcp.ListenText(c.API), func() any { return g.Status() })
 	if err != nil {
 		return portHint(err, "--api")
 	}
@@ -107,7 +115,7 @@ func serveAll(ctx context.Context, services ...func(context.Context) error) erro
 // joinFile holds the join link between starts. It is a secret.
 const joinFile = "join"
 
-// joinLink returns the link given now, which it remembers, or the one remembered.
+// joinLink returns the link given now, or the one remembered.
 func joinLink(dir, text string, stdin io.Reader) (join.Link, error) {
 	path := filepath.Join(dir, joinFile)
 	if text == "-" {
@@ -121,9 +129,6 @@ func joinLink(dir, text string, stdin io.Reader) (join.Link, error) {
 		l, err := join.Parse(text)
 		if err != nil {
 			return join.Link{}, &usageError{fmt.Errorf("join link: %w", err), "copy the whole line that the relay printed, in single quotes"}
-		}
-		if err := os.WriteFile(path, []byte(l.Text()+"\n"), 0o600); err != nil {
-			return join.Link{}, fmt.Errorf("remember the join link: %w", err)
 		}
 		return l, nil
 	}

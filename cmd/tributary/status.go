@@ -47,6 +47,9 @@ func runStatus(ctx context.Context, std stdio, args []string) error {
 }
 
 func fetchStatus(ctx context.Context, api netip.AddrPort) ([]byte, error) {
+	if !api.Addr().IsValid() { // ":PORT" listens on all addresses, this host's own among them
+		api = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), api.Port())
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+api.String()+dashboard.StatusPath, nil)

@@ -54,6 +54,15 @@ func Code(r proxy.Reason) byte {
 	return generalFailure
 }
 
+// own is the first of the reply codes that RFC 1928 leaves unassigned and that
+// two ends of Tributary use between themselves, where both have said that they
+// are (see [ALPN]): own plus the reason. They lose nothing on the way.
+const own = 0xe0
+
+// ALPN is the application protocol (RFC 7301) by which gateway and relay know
+// each other inside TLS. It is SOCKS5 in all but the codes of refusals.
+const ALPN = "tributary/1"
+
 // Code4 returns the SOCKS4 reply code for a reason.
 func Code4(r proxy.Reason) byte {
 	if int(r) < len(codes) {
@@ -62,8 +71,8 @@ func Code4(r proxy.Reason) byte {
 	return rejected4
 }
 
-// Reason returns what a SOCKS5 reply code of a server means. Codes that RFC 1928
-// does not assign are general failures. It is not for [Succeeded].
+// Reason returns what a SOCKS5 reply code of a server means. Codes that neither
+// RFC 1928 nor we assign are general failures. It is not for [Succeeded].
 func Reason(code byte) proxy.Reason {
 	switch code {
 	case notAllowed:
@@ -80,6 +89,9 @@ func Reason(code byte) proxy.Reason {
 		return proxy.CommandUnsupported
 	case addressTypeUnknown:
 		return proxy.AddressUnsupported
+	}
+	if r := int(code) - own; r >= 0 && r < len(codes) {
+		return proxy.Reason(r)
 	}
 	return proxy.Failed
 }

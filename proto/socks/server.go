@@ -16,6 +16,10 @@ type Server struct {
 	// refused. Nil is no authentication; clients that offer nothing but a password
 	// are then let in with any.
 	Auth func(user, password string) (account string, ok bool)
+
+	// Own is for clients that are gateways of ours: refusals of SOCKS5 requests then
+	// have codes of our own, one for each reason.
+	Own bool
 }
 
 // Accept reads a request from c, where first are the bytes that were read from it
@@ -52,7 +56,7 @@ func (s *Server) Accept(c proxy.Conn, first []byte) (*proxy.Request, error) {
 		c.Close()
 		return nil, err
 	}
-	req.Pending = &pending{c: c, out: in.out, version: version}
+	req.Pending = &pending{c: c, out: in.out, version: version, code: s.code}
 	req.Early = bytes.Clone(in.unread)
 	if from := c.RemoteAddr(); from != nil {
 		req.From, _ = netip.ParseAddrPort(from.String())
@@ -86,7 +90,7 @@ func (s *Server) accept5(in *input) (*proxy.Request, error) {
 	}
 	var refusal *proxy.Error
 	if errors.As(err, &refusal) {
-		in.out = AppendReply(in.out, Code(refusal.Reason), netip.AddrPort{})
+		in.out = AppendReply(in.out, s.code(refusal.Reason), netip.AddrPort{})
 	}
 	if err != nil {
 		return nil, err
@@ -145,11 +149,19 @@ func (s *Server) accept4(in *input) (*proxy.Request, error) {
 	return &proxy.Request{Inbound: "socks4", To: m.To}, nil
 }
 
+func (s *Server) code(r proxy.Reason) byte {
+	if s.Own && int(r) < len(codes) {
+		return own + byte(r)
+	}
+	return Code(r)
+}
+
 // pending is a request that was read and not answered. It holds no input.
 type pending struct {
 	c       proxy.Conn
 	out     []byte // replies that wait for the last one
 	version byte
+	code    func(proxy.Reason) byte // of SOCKS5
 }
 
 // Accept writes the success reply, with the stream's first bytes behind it, and
@@ -166,7 +178,7 @@ func (p *pending) Accept(bound netip.AddrPort, first []byte) (proxy.Conn, error)
 // Refuse writes the code of a reason and closes the connection. It returns when
 // the client has closed too, at the latest after [lingerTime].
 func (p *pending) Refuse(r proxy.Reason) error {
-	if err := hangUp(p.c, p.reply(Code(r), Code4(r), netip.AddrPort{})); err != nil {
+	if err := hangUp(p.c, p.reply(p.code(r), Code4(r), netip.AddrPort{})); err != nil {
 		return fmt.Errorf("socks%d reply: %w", p.version, err)
 	}
 	return nil
