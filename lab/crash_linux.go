@@ -47,15 +47,39 @@ func gatewayCrash(ctx context.Context, t *trial) error {
 		return err
 	}
 	t.same("nothing is doubled or missing after the crash", running, again)
-	t.step(time.Second, "stop it")
-	err = t.StopGateway(syscall.SIGTERM)
-	t.check("the gateway ends in good order", err == nil, "%v", orOK(err))
+	if err := t.stopBusyGateway(ctx); err != nil {
+		return err
+	}
 	left, err := home.kernelState()
 	if err != nil {
 		return err
 	}
 	t.same("nothing is left after a stop", clean, left)
 	return nil
+}
+
+// stopBusyGateway stops the gateway while a download has a second to go, which it
+// gets.
+func (t *trial) stopBusyGateway(ctx context.Context) error {
+	t.step(3*time.Second, "stop it at the end of a download")
+	const length = 5e6
+	type outcome struct {
+		Result
+		error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		r, err := Download(ctx, t.through(bytesURL(length), 0))
+		done <- outcome{r, err}
+	}()
+	err := sleep(ctx, 600*time.Millisecond)
+	stopped := t.StopGateway(syscall.SIGTERM)
+	o := <-done
+	t.check("the gateway ends in good order", stopped == nil, "%v", orOK(stopped))
+	t.check("a download that is nearly done is let through", o.error == nil && o.SHA256 == Sum(length), "%.1f of 5 MB %v", mega(uint64(o.Bytes)), orOK(o.error))
+	return err
 }
 
 // same checks that two states are the same.
