@@ -32,7 +32,12 @@ type traffic struct {
 	rtt               time.Duration // of the subflow heard last
 	heard             time.Time
 	multipath         verdict
+	missed            int // connections in a row that no subflow over it has joined
 }
+
+// missesToBlock is how many connections a link must fail to join until that is
+// not chance any more.
+const missesToBlock = 3
 
 // A verdict says whether MPTCP passes a link.
 type verdict uint8
@@ -41,9 +46,10 @@ const (
 	unknown  verdict = iota
 	passes           // a subflow over it is part of an MPTCP connection
 	stripped         // a connection over it became plain TCP
+	blocked          // subflows over it do not join
 )
 
-func (v verdict) String() string { return [...]string{"unknown", "ok", "stripped"}[v] }
+func (v verdict) String() string { return [...]string{"unknown", "ok", "stripped", "blocked"}[v] }
 
 func newFlows() *flows {
 	return &flows{conns: make(map[*relayConn]map[subflowKey]mptcp.Subflow), past: make(map[netip.Addr]traffic)}
@@ -126,13 +132,25 @@ func (f *flows) hear(s mptcp.Subflow, fallback bool) {
 		return
 	}
 	t := f.past[s.Local.Addr()]
-	t.rtt, t.heard = s.RTT, time.Now()
+	t.rtt, t.heard, t.missed = s.RTT, time.Now(), 0
 	if fallback {
 		t.multipath = stripped
 	} else {
 		t.multipath = passes
 	}
 	f.past[s.Local.Addr()] = t
+}
+
+// miss notes that a connection has no subflow from an address although it had the
+// time.
+func (f *flows) miss(from netip.Addr) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.past[from]
+	if t.missed++; t.missed >= missesToBlock {
+		t.multipath, t.heard = blocked, time.Now()
+	}
+	f.past[from] = t
 }
 
 // byAddress returns the totals, living connections included.

@@ -74,7 +74,7 @@ func New(config Config) (*Gateway, error) {
 	}
 	g.upstream = &upstream{
 		to: config.Relay, log: config.Log,
-		sources: g.sources, managed: g.managed, track: g.flows.track,
+		sources: g.sources, managed: g.managed, track: g.flows.track, missed: g.flows.miss,
 		resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},

@@ -45,7 +45,7 @@ type LinkStatus struct {
 	Loss      float64  `json:"loss"` // share of the bytes sent that had to be sent again
 	BytesUp   uint64   `json:"bytes_up"`
 	BytesDown uint64   `json:"bytes_down"`
-	MPTCP     string   `json:"mptcp"` // "ok", "stripped", "off" or "unknown"
+	MPTCP     string   `json:"mptcp"` // "ok", "stripped", "blocked", "off" or "unknown"
 	Addresses []string `json:"addresses"`
 	Since     string   `json:"since,omitempty"`
 	Note      string   `json:"note,omitempty"`

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,7 @@ type upstream struct {
 	sources func(v6 bool) []source // best link first
 	managed func() bool            // whether the kernel is told of the links
 	track   func(*relayConn)       // told of each new connection
+	missed  func(netip.Addr)       // told of each address that no subflow came to use
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	dial    Dial
 
@@ -151,24 +153,39 @@ func (u *upstream) waitJoined(ctx context.Context, conn *relayConn) {
 		return
 	}
 	to, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
-	want := len(u.sources(to.Addr().Unmap().Is6()))
-	if want < 2 {
+	sources := u.sources(to.Addr().Unmap().Is6())
+	if len(sources) < 2 {
 		return
 	}
 	grace := time.After(max(joinGraceRTTs*conn.setup, joinGraceMin))
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for late := false; ; {
+		full, err := mptcp.FullInfo(conn.socket)
+		if err != nil || established(full) >= len(sources) {
+			return
+		}
+		if late {
+			u.reportMissing(full, sources)
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-grace:
-			u.log.Debug("not every link has joined", "want", want)
-			return
+			late = true
 		case <-tick.C:
-			if full, err := mptcp.FullInfo(conn.socket); err != nil || established(full) >= want {
-				return
-			}
+		}
+	}
+}
+
+func (u *upstream) reportMissing(full mptcp.Full, sources []source) {
+	for _, s := range sources {
+		if !slices.ContainsFunc(full.Subflows, func(f mptcp.Subflow) bool {
+			return f.State == mptcp.Established && f.Local.Addr() == s.addr
+		}) {
+			u.log.Debug("no subflow has joined", "link", s.link)
+			u.missed(s.addr)
 		}
 	}
 }

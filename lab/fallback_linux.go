@@ -67,7 +67,7 @@ func strippedOptions(ctx context.Context, t *trial) error {
 		stripped, wrong := 0, 0
 		for _, l := range st.Links {
 			switch is := strings.Contains(bad, l.Name); {
-			case is && l.MPTCP == "stripped":
+			case is && (l.MPTCP == "stripped" || l.MPTCP == "blocked"):
 				stripped++
 			case is && l.MPTCP == "ok", !is && l.MPTCP == "stripped":
 				wrong++
