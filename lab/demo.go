@@ -41,6 +41,7 @@ type Bundle struct {
 	Sum   float64 `json:"sum_mbit"`  // of the links alone
 	Share float64 `json:"share"`     // Mbit / Sum
 	Best  float64 `json:"best_mbit"` // of the links alone
+	Error string  `json:"error,omitempty"`
 }
 
 // FirstByte is the time from asking to the first byte of the answer, the median

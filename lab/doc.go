@@ -7,6 +7,10 @@
 // by an emulator in user space, because netem is missing from many kernels; no
 // ip, tc or nft program is needed.
 //
+// On a Network, a [System] runs the real relay and gateway. [RunDemo] shows the main
+// job, [Scenarios] are good and bad days that end in a [Report], and [RunShell] is
+// for looking around by hand.
+//
 // The lab needs Linux, root and /dev/net/tun. On other systems [New] fails with
 // [ErrUnsupported], and users of the rest of the package belong into files that
 // build on Linux only.

@@ -163,7 +163,10 @@ func (l *labRun) shell(ctx context.Context) error {
 	if err := lab.Ready(); err != nil {
 		return err
 	}
-	return lab.RunShell(ctx, l.options, l.std.out)
+	if err := lab.RunShell(ctx, l.options, l.std.out); err != nil {
+		return interrupted(ctx, err)
+	}
+	return nil
 }
 
 // print writes v as JSON, or calls table for a person.
