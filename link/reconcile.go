@@ -126,12 +126,12 @@ func (m *Manager) publish(links []Link) {
 			l.Since = m.links[j].Since
 		}
 		if j < 0 || m.links[j].State != l.State || m.links[j].Note != l.Note {
-			m.log.Info("link", "name", l.Name, "state", l.State.String(), "mode", l.Mode.String(), "addresses", l.Addrs, "note", l.Note)
+			m.log.Info("link", "link", l.Name, "state", l.State.String(), "mode", l.Mode.String(), "addresses", l.Addrs, "note", l.Note)
 		}
 	}
 	for _, old := range m.links {
 		if !slices.ContainsFunc(links, func(l Link) bool { return l.Name == old.Name }) {
-			m.log.Info("link", "name", old.Name, "state", "gone")
+			m.log.Info("link", "link", old.Name, "state", "gone")
 		}
 	}
 	same := slices.EqualFunc(m.links, links, func(a, b Link) bool {

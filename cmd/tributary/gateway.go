@@ -89,7 +89,19 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 	}
 	log.Info("ready", "socks", g.Addr(), "api", status.Addr(), "relay", c.Gateway.Relay.Host)
 	notifySystemd("READY=1")
-	return serveAll(ctx, links.Serve, status.Serve, g.Serve)
+	return serveAbove(ctx, links.Serve, g.Serve, status.Serve)
+}
+
+// serveAbove runs services on a ground that has to stay until they have ended:
+// sessions that drain still need the routes.
+func serveAbove(ctx context.Context, ground func(context.Context) error, services ...func(context.Context) error) error {
+	stays, end := context.WithCancel(context.WithoutCancel(ctx))
+	return serveAll(ctx,
+		func(context.Context) error { return ground(stays) },
+		func(ctx context.Context) error {
+			defer end()
+			return serveAll(ctx, services...)
+		})
 }
 
 // serveAll runs services until ctx ends or one of them fails, and returns the

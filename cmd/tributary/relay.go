@@ -56,7 +56,7 @@ func runRelay(ctx context.Context, std stdio, args []string) error {
 	printJoinLink(std.out, r)
 	log.Info("ready", "listen", r.Addr())
 	notifySystemd("READY=1")
-	return serveAll(ctx, host.Serve, r.Serve)
+	return serveAbove(ctx, host.Serve, r.Serve)
 }
 
 // printJoinLink shows the link of the default account to a person. It contains a
