@@ -130,34 +130,33 @@ func TestClientLimit(t *testing.T) {
 	})
 	defer serving.Wait()
 	defer stop()
-	dial := func() net.Conn {
+	// enter also tells of a reset that was quicker than the dialler.
+	enter := func() (net.Conn, error) {
 		c, err := net.Dial("tcp", g.Addr().String())
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		t.Cleanup(func() { c.Close() })
 		c.SetDeadline(time.Now().Add(5 * time.Second))
-		return c
-	}
-	greets := func(c net.Conn) error {
 		if _, err := c.Write([]byte{5, 1, 0}); err != nil {
-			return err
+			return nil, err
 		}
-		_, err := socks.ReadSelection(c)
-		return err
+		_, err = socks.ReadSelection(c)
+		return c, err
 	}
-	first := dial()
-	for _, c := range []net.Conn{first, dial()} {
-		if err := greets(c); err != nil {
-			t.Fatal(err)
-		}
+	first, err := enter()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := greets(dial()); err == nil {
+	if _, err := enter(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := enter(); err == nil {
 		t.Error("a third came in")
 	}
 	first.Close()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if err := greets(dial()); err == nil {
+		if _, err := enter(); err == nil {
 			break
 		} else if time.Now().After(end) {
 			t.Fatal("the place is not free again: ", err)
