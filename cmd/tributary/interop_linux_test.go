@@ -288,8 +288,8 @@ func (s *site) curlIsToldTheTruth(t *testing.T) {
 		{"--socks5", "server.lab:81", proxyRefuses, "(5)"},
 		{"--socks4", "server.lab:81", proxyRefuses, "91"},
 		{"--socks4a", "nowhere.lab:8000", proxyRefuses, "91"},
-		{"-px", "server.lab:81", tunnelFails, "502"},
-		{"-px", "nowhere.lab:8000", tunnelFails, "503"},
+		{"-px", "server.lab:81", tunnelFails, "error=connection_refused"},
+		{"-px", "nowhere.lab:8000", tunnelFails, "error=dns_error"},
 		{"-px", "10.0.0.1:8000", tunnelFails, "403"},
 	} {
 		began := time.Now()
