@@ -259,7 +259,7 @@ func TestUnacknowledgedBytesGoAgain(t *testing.T) {
 	far.Close()
 
 	p := w.pool
-	watched := &warmConn{warm, make(chan error, 1)}
+	watched := &warmConn{relayConn: warm, watched: make(chan error, 1)}
 	p.idle = append(p.idle, watched)
 	go p.watch(watched)
 	c := w.dial(t, webServer, "order one ")
@@ -292,7 +292,7 @@ func TestSilentConnectionIsGivenUp(t *testing.T) {
 	w.overSockets(t, true, netip.MustParseAddr("10.1.0.1"))
 	warm, err := w.dialer.upstream.warm(w.ctx)
 	must(t, err)
-	watched := &warmConn{warm, make(chan error, 1)}
+	watched := &warmConn{relayConn: warm, watched: make(chan error, 1)}
 	w.pool.idle = append(w.pool.idle, watched)
 	go w.pool.watch(watched)
 

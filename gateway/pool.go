@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,9 +28,11 @@ const (
 	// poolParallel is how many connections are made at once.
 	poolParallel = 8
 
-	// warmAge is when a warm connection is replaced: before the relay's patience
-	// ends (15 minutes there).
-	warmAge = 10 * time.Minute
+	// warmAge is when a warm connection is replaced, at the latest: before the relay's
+	// patience ends (15 minutes there). Each goes up to warmSpread earlier, so that
+	// those made together do not leave together.
+	warmAge    = 10 * time.Minute
+	warmSpread = 4 * time.Minute
 
 	// retryMin and retryMax bound the wait after a failure. At most 1 s, so that a
 	// relay that is back is found within 2 s.
@@ -64,6 +68,7 @@ type pool struct {
 // A warmConn is a connection in the pool, with somebody who sees it die.
 type warmConn struct {
 	*relayConn
+	until   time.Time  // when it is too old
 	watched chan error // receives what ended the watch
 }
 
@@ -171,7 +176,7 @@ func (p *pool) add(ctx context.Context) error {
 		return ctx.Err()
 	}
 	p.rtt = c.setup
-	w := &warmConn{c, make(chan error, 1)}
+	w := &warmConn{c, c.born.Add(warmAge - rand.N(warmSpread)), make(chan error, 1)}
 	p.idle = append(p.idle, w)
 	go p.watch(w)
 	return nil
@@ -244,10 +249,13 @@ func (p *pool) expire() {
 	p.mu.Lock()
 	p.paused = false
 	var old []*warmConn
-	for len(p.idle) > 0 && time.Since(p.idle[0].born) > warmAge {
-		old = append(old, p.idle[0])
-		p.idle = p.idle[1:]
-	}
+	p.idle = slices.DeleteFunc(p.idle, func(w *warmConn) bool {
+		if time.Now().Before(w.until) {
+			return false
+		}
+		old = append(old, w)
+		return true
+	})
 	p.mu.Unlock()
 	for _, w := range old {
 		if w.release() {

@@ -53,8 +53,9 @@ func loadIdentity(dir string) (identity, error) {
 	return certify(key)
 }
 
-// makeKey writes a fresh key. The file must not exist: two relays that start at
-// once in one directory must not end up with two keys.
+// makeKey writes a fresh key. The file appears whole or not at all, and must not
+// exist: two relays that start at once in one directory must not end up with two
+// keys.
 func makeKey(path string) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -65,14 +66,18 @@ func makeKey(path string) ([]byte, error) {
 		return nil, err
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), keyFile+".*") // of mode 0600
 	if err != nil {
 		return nil, err
 	}
+	defer os.Remove(f.Name())
 	if _, err = f.Write(text); err == nil {
 		err = f.Sync()
 	}
-	return text, errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	return text, os.Link(f.Name(), path)
 }
 
 // certify wraps the key in a certificate of its own. Nobody checks more of it
