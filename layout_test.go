@@ -81,6 +81,7 @@ var largePackages = map[string]struct {
 var licences = map[string]string{
 	"github.com/BurntSushi/toml":      "MIT",
 	"github.com/google/go-cmp":        "BSD-3-Clause",
+	"github.com/klauspost/cpuid":      "MIT",
 	"github.com/mdlayher/genetlink":   "MIT",
 	"github.com/mdlayher/netlink":     "MIT",
 	"github.com/mdlayher/socket":      "MIT",
@@ -97,6 +98,7 @@ var licences = map[string]string{
 	"golang.org/x/term":               "BSD-3-Clause",
 	"golang.org/x/tools":              "BSD-3-Clause",
 	"honnef.co/go/tools":              "MIT",
+	"lukechampine.com/blake3":         "MIT",
 	"rsc.io/qr":                       "BSD-3-Clause",
 }
 
