@@ -28,6 +28,9 @@ const (
 	// sessionIdle ends a session in which nothing moved. As long as the relay's.
 	sessionIdle = 24 * time.Hour
 
+	// rejoinTime is when to look whether living connections have joined a new link.
+	rejoinTime = 2 * time.Second
+
 	// drainTime is what open sessions get to end when the gateway stops.
 	drainTime = 2 * time.Second
 )
@@ -180,19 +183,39 @@ func (g *Gateway) followLinks(ctx context.Context) {
 	if g.config.Links == nil {
 		return
 	}
+	// The kernel needs a moment to join a new link to living connections.
+	rejoined := time.NewTimer(0).C
 	for {
 		changed := g.config.Links.Changed()
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
-			g.pool.check(func(c *relayConn) bool {
-				if c.socket == nil {
-					return true
-				}
-				full, err := mptcp.FullInfo(c.socket)
-				return err == nil && established(full) > 0
+			rejoined = time.After(rejoinTime)
+			g.pool.check(func(c *relayConn) (have, want int) {
+				have, _ = g.subflows(c)
+				return have, have // who lacks a link is not to be judged yet
 			})
+		case <-rejoined:
+			g.pool.check(g.subflows)
 		}
 	}
+}
+
+// subflows returns how many subflows a warm connection has, and how many usable
+// links there are for it.
+func (g *Gateway) subflows(c *relayConn) (have, want int) {
+	if c.socket == nil {
+		return 1, 1
+	}
+	full, err := mptcp.FullInfo(c.socket)
+	if err != nil {
+		return 0, 1
+	}
+	to, _ := netip.ParseAddrPort(c.RemoteAddr().String())
+	have = established(full)
+	if full.Fallback {
+		return have, have // the path does not do more
+	}
+	return have, len(g.sources(to.Addr().Unmap().Is6()))
 }

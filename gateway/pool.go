@@ -19,14 +19,15 @@ const (
 	// in its first instant.
 	poolFloor = 8
 
-	// poolCeiling is how many are kept for a while after the pool was found empty.
-	poolCeiling = 32
-
-	// busyFor is that while.
-	busyFor = time.Minute
+	// poolCeiling is how many there are at most, whatever the demand was. The relay
+	// counts them among those of the account.
+	poolCeiling = 64
 
 	// poolParallel is how many connections are made at once.
-	poolParallel = 8
+	poolParallel = 16
+
+	// lookEvery is how often the pool looks for old connections and faded demand.
+	lookEvery = 15 * time.Second
 
 	// warmAge is when a warm connection is replaced, at the latest: before the relay's
 	// patience ends (15 minutes there). Each goes up to warmSpread earlier, so that
@@ -51,24 +52,25 @@ type pool struct {
 
 	joined func() // called at the first success, then nil
 
-	mu       sync.Mutex
-	idle     []*warmConn // oldest first
-	making   int
-	lastMiss time.Time
-	hits     int64
-	misses   int64
-	backoff  time.Duration // wait after the last failure; 0 when the last try was good
-	paused   bool          // that wait is not over
-	err      error         // of the last try
-	rtt      time.Duration // of the last good one
-	since    time.Time     // when err became nil or not nil
-	wake     chan struct{}
+	mu      sync.Mutex
+	idle    []*warmConn // oldest first
+	making  int
+	demand  demand
+	hits    int64
+	misses  int64
+	backoff time.Duration // wait after the last failure; 0 when the last try was good
+	paused  bool          // that wait is not over
+	err     error         // of the last try
+	rtt     time.Duration // of the last good one
+	since   time.Time     // when err became nil or not nil
+	wake    chan struct{}
 }
 
 // A warmConn is a connection in the pool, with somebody who sees it die.
 type warmConn struct {
 	*relayConn
 	until   time.Time  // when it is too old
+	lacking bool       // a usable link has no subflow in it; it goes when others are there
 	watched chan error // receives what ended the watch
 }
 
@@ -79,16 +81,17 @@ func newPool(make_ func(context.Context) (*relayConn, error), log *slog.Logger) 
 // take returns a warm connection that was alive a moment ago, or nil.
 func (p *pool) take() *relayConn {
 	defer p.poke()
+	p.mu.Lock()
+	p.demand.add(time.Now())
+	p.mu.Unlock()
 	for {
 		p.mu.Lock()
 		if len(p.idle) == 0 {
 			p.misses++
-			p.lastMiss = time.Now()
 			p.mu.Unlock()
 			return nil
 		}
-		w := p.idle[0]
-		p.idle = p.idle[1:]
+		w := p.best()
 		p.mu.Unlock()
 		if w.release() {
 			p.mu.Lock()
@@ -126,7 +129,7 @@ func (p *pool) run(ctx context.Context) error {
 		case <-p.wake:
 		case <-timer.C:
 			p.expire()
-			timer.Reset(busyFor / 4)
+			timer.Reset(lookEvery)
 		case err := <-results:
 			var refused *refusedError
 			if first && errors.As(err, &refused) {
@@ -145,19 +148,38 @@ func (p *pool) run(ctx context.Context) error {
 func (p *pool) wanted() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	target, parallel := poolFloor, poolParallel
-	if !p.lastMiss.IsZero() && time.Since(p.lastMiss) < busyFor {
-		target = poolCeiling
-	}
+	parallel := poolParallel
 	if p.err != nil || p.rtt == 0 {
 		parallel = 1 // one scout until the way is known to be open
 	}
 	if p.paused {
 		return 0
 	}
-	n := max(0, min(target-len(p.idle)-p.making, parallel-p.making))
+	fresh := 0
+	for _, w := range p.idle {
+		if !w.lacking {
+			fresh++
+		}
+	}
+	n := max(0, min(p.target()-fresh-p.making, parallel-p.making))
 	p.making += n
 	return n
+}
+
+// target is how many warm connections there should be: those that the busiest
+// second of the recent past would have used, and a quarter more.
+func (p *pool) target() int {
+	most := p.demand.most(time.Now())
+	return min(max(poolFloor, most+most/4), poolCeiling)
+}
+
+// best takes out the oldest connection that has all its subflows, or else the
+// oldest. There must be one.
+func (p *pool) best() *warmConn {
+	i := max(0, slices.IndexFunc(p.idle, func(w *warmConn) bool { return !w.lacking }))
+	w := p.idle[i]
+	p.idle = slices.Delete(p.idle, i, i+1)
+	return w
 }
 
 // add makes one connection and puts it into the pool.
@@ -176,7 +198,7 @@ func (p *pool) add(ctx context.Context) error {
 		return ctx.Err()
 	}
 	p.rtt = c.setup
-	w := &warmConn{c, c.born.Add(warmAge - rand.N(warmSpread)), make(chan error, 1)}
+	w := &warmConn{relayConn: c, until: c.born.Add(warmAge - rand.N(warmSpread)), watched: make(chan error, 1)}
 	p.idle = append(p.idle, w)
 	go p.watch(w)
 	return nil
@@ -244,18 +266,27 @@ func (p *pool) note(err error) time.Duration {
 	return p.backoff
 }
 
-// expire drops connections that are old, and ends a wait after failures.
+// expire drops connections that are old, that lack a link and are not needed any
+// more, or that faded demand has left over, and ends a wait after failures.
 func (p *pool) expire() {
 	p.mu.Lock()
 	p.paused = false
 	var old []*warmConn
-	p.idle = slices.DeleteFunc(p.idle, func(w *warmConn) bool {
-		if time.Now().Before(w.until) {
-			return false
-		}
-		old = append(old, w)
-		return true
-	})
+	spare := len(p.idle) - p.target()
+	for _, out := range []func(*warmConn) bool{
+		func(w *warmConn) bool { return !time.Now().Before(w.until) },
+		func(w *warmConn) bool { return spare > 0 && w.lacking },
+		func(*warmConn) bool { return spare > 0 },
+	} {
+		p.idle = slices.DeleteFunc(p.idle, func(w *warmConn) bool {
+			if !out(w) {
+				return false
+			}
+			old = append(old, w)
+			spare--
+			return true
+		})
+	}
 	p.mu.Unlock()
 	for _, w := range old {
 		if w.release() {
@@ -264,22 +295,23 @@ func (p *pool) expire() {
 	}
 }
 
-// check drops warm connections for which f is false.
-func (p *pool) check(f func(*relayConn) bool) {
+// check looks through the pool after a link has changed: a connection without any
+// subflow is dropped, and one that lacks a link is replaced, but not before the
+// others are there.
+func (p *pool) check(subflows func(*relayConn) (have, want int)) {
 	p.mu.Lock()
-	var bad []*warmConn
-	kept := p.idle[:0]
-	for _, w := range p.idle {
-		if f(w.relayConn) {
-			kept = append(kept, w)
-		} else {
-			bad = append(bad, w)
+	var dead []*warmConn
+	p.idle = slices.DeleteFunc(p.idle, func(w *warmConn) bool {
+		have, want := subflows(w.relayConn)
+		w.lacking = have < want
+		if have == 0 {
+			dead = append(dead, w)
 		}
-	}
-	p.idle = kept
+		return have == 0
+	})
 	p.paused = false
 	p.mu.Unlock()
-	for _, w := range bad {
+	for _, w := range dead {
 		w.release()
 		splice.Abort(w)
 	}

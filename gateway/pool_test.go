@@ -57,9 +57,9 @@ func TestTakeAndRefill(t *testing.T) {
 		if _, p := w.pool.status(); p.Warm != 0 || p.Hits != poolFloor || p.Misses != 1 {
 			t.Errorf("status %+v", p)
 		}
-		// A miss makes it larger.
+		// The pool follows the demand: nine in one second, and a quarter more.
 		time.Sleep(8 * coldTime)
-		w.wantWarm(t, poolCeiling)
+		w.wantWarm(t, poolFloor+1+2)
 		// What was taken works, now and later.
 		for _, c := range taken {
 			time.Sleep(time.Minute)
@@ -274,11 +274,88 @@ func TestCheck(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.fill(t)
 		n := 0
-		w.pool.check(func(*relayConn) bool { n++; return n%2 == 0 })
+		w.pool.check(func(*relayConn) (have, want int) { n++; return 2 * (n % 2), 2 })
 		w.wantWarm(t, poolFloor/2)
 		time.Sleep(time.Second)
 		w.wantWarm(t, poolFloor)
 	})
+}
+
+// Connections that lack a link serve until others are there.
+func TestLackingConnectionsAreReplacedWithoutAGap(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.fill(t)
+		before := w.dialled()
+		w.pool.check(func(*relayConn) (have, want int) { return 1, 2 })
+		w.wantWarm(t, poolFloor)
+		for range 40 {
+			time.Sleep(time.Second)
+			if _, p := w.pool.status(); p.Warm < poolFloor {
+				t.Fatalf("%d warm connections", p.Warm)
+			}
+		}
+		w.wantWarm(t, poolFloor)
+		if n := w.dialled() - before; n != poolFloor {
+			t.Errorf("%d new connections, want %d", n, poolFloor)
+		}
+		w.pool.mu.Lock()
+		defer w.pool.mu.Unlock()
+		for _, c := range w.pool.idle {
+			if c.lacking {
+				t.Error("one that lacks a link is still there")
+			}
+		}
+	})
+}
+
+// A page opens fifty connections in two seconds. The first time some have to wait,
+// the second time none; and after a while the pool is small again.
+func TestPoolFollowsBursts(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.fill(t)
+		burst := func() (misses int64) {
+			_, before := w.pool.status()
+			for range 50 {
+				if c := w.pool.take(); c != nil {
+					c.Close()
+				}
+				time.Sleep(2 * time.Second / 50)
+			}
+			_, after := w.pool.status()
+			return after.Misses - before.Misses
+		}
+		if n := burst(); n > 5 {
+			t.Errorf("%d of 50 missed the first time", n)
+		}
+		time.Sleep(10 * time.Second)
+		if n := burst(); n != 0 {
+			t.Errorf("%d of 50 missed the second time", n)
+		}
+		// All at once, as many as the busiest second had.
+		time.Sleep(10 * time.Second)
+		w.wantWarm(t, 25+25/4)
+		time.Sleep(demandMemory + time.Minute)
+		w.wantWarm(t, poolFloor)
+	})
+}
+
+func TestDemandForgets(t *testing.T) {
+	var d demand
+	now := time.Unix(1_700_000_000, 0)
+	for range 1000 {
+		d.add(now)
+		now = now.Add(10 * time.Millisecond)
+	}
+	if n := d.most(now); n < 95 || n > 100 {
+		t.Errorf("most is %d, want about 100", n)
+	}
+	d.add(now.Add(demandMemory / 2))
+	if n := d.most(now.Add(demandMemory / 2)); n < 95 {
+		t.Errorf("most is %d after half the time", n)
+	}
+	if n := d.most(now.Add(demandMemory + time.Minute)); n != 1 {
+		t.Errorf("most is %d, want the one that came since", n)
+	}
 }
 
 // A client that goes away does not wait for a dial.
