@@ -42,7 +42,7 @@ const (
 	// KeySize is the length of keys and salts.
 	KeySize = 16
 
-	// MaxChunk is the most that one chunk holds.
+	// MaxChunk is the most that one chunk may hold.
 	MaxChunk = 0xffff
 
 	// HeadSize is the least that the first read of a server must yield: salt,
@@ -57,6 +57,10 @@ const (
 	fixedSize    = 1 + 8 + 2           // type, time, length
 	responseSize = 1 + 8 + KeySize + 2 // type, time, salt of the request, length
 	maxPadding   = 900
+
+	// sendChunk is the most that we put into one: a receiver can use none of it
+	// before it has all, so as much as in a TLS record.
+	sendChunk = 16 << 10
 
 	typeRequest  = 0
 	typeResponse = 1
@@ -169,7 +173,7 @@ func (x *box) chunk(b, plain []byte) []byte {
 // chunks appends as many chunks as plain needs.
 func (x *box) chunks(b, plain []byte) []byte {
 	for len(plain) > 0 {
-		n := min(len(plain), MaxChunk)
+		n := min(len(plain), sendChunk)
 		b = x.chunk(b, plain[:n])
 		plain = plain[n:]
 	}
