@@ -12,10 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"time"
 
+	"tributary/egress/resolve"
 	"tributary/proxy"
 )
 
@@ -36,7 +36,7 @@ type Config struct {
 	// interfaces: the public address of a host behind one-to-one NAT.
 	Own []netip.Addr
 
-	// Resolver resolves names; nil is net.DefaultResolver.
+	// Resolver resolves names; nil is a resolve.Resolver of this Dialer's own.
 	Resolver resolver
 
 	// ConnectTimeout is for resolving, connecting and writing the early data
@@ -74,7 +74,7 @@ func New(c Config) *Dialer {
 		dial:         dialTCP,
 	}
 	if d.resolver == nil {
-		d.resolver = net.DefaultResolver
+		d.resolver = resolve.New()
 	}
 	if d.timeout <= 0 {
 		d.timeout = DefaultConnectTimeout
