@@ -31,6 +31,7 @@ var commands = []command{
 	{"gateway", "the client side, on a router or a laptop", runGateway},
 	{"status", "links, relay, sessions and pool: what is and why", runStatus},
 	{"account", "who may use the relay", runAccount},
+	{"measure", "what a proxy, or none, costs a client", runMeasure},
 	{"lab", "emulated links in network namespaces (root)", runLab},
 	{"version", "which version this is", runVersion},
 }

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"tributary/measure"
+)
+
+const measureUsage = `
+tributary measure setup [OPTION]... URL
+
+The instrument. It needs no relay and no gateway: any SOCKS5 server or HTTP proxy
+will do, or none.
+
+setup  times connections from the SYN to the first and the last byte of the
+       answer, each step of the proxy's handshake on its own. URL is
+       http://HOST[:PORT]/PATH; a %d in it stands for the size of the answer:
+
+tributary measure setup --count 20 http://example.net/
+tributary measure setup --via socks5://127.0.0.1:1080 --burst 50/2s http://example.net/
+tributary measure setup --size 1k,1M,10M --svg time.svg 'http://example.net/bytes?n=%d'`
+
+func runMeasure(ctx context.Context, std stdio, args []string) error {
+	fs := newFlags("measure", measureUsage, std)
+	s := measure.Setup{}
+	via := fs.String("via", "direct", "the `WAY`: direct, socks5://[USER:PASSWORD@]HOST:PORT or http://[USER:PASSWORD@]HOST:PORT")
+	fs.BoolVar(&s.Pipelined, "pipelined", false, "send the whole SOCKS5 handshake and the request at once")
+	fs.BoolVar(&s.Multipath, "mptcp", false, "dial with Multipath TCP")
+	fs.IntVar(&s.Count, "count", 10, "how many connections for each size, one after the other")
+	burst := fs.String("burst", "", "in place of --count: `N/DURATION` opens N connections evenly over a time, e.g. 50/2s")
+	sizes := fs.String("size", "", "`LIST` of sizes of the answers, e.g. 1k,20k,10M")
+	asJSON := fs.Bool("json", false, "print one JSON document")
+	picture := fs.String("svg", "", "draw the result into a `FILE`")
+	rest, err := parseSome(fs, args)
+	if err != nil {
+		return err
+	}
+	hidePassword(*via)
+	if len(rest) == 0 || rest[0] != "setup" {
+		return measureUsageError("what to measure is missing: setup")
+	}
+	if len(rest) != 2 {
+		// Not shown: it may be a proxy with its password, given in the wrong place.
+		return measureUsageError("want one URL, got %d", len(rest)-1)
+	}
+	if s.Target, err = measure.ParseTarget(rest[1]); err == nil {
+		s.Via, err = measure.ParseVia(*via)
+	}
+	if err == nil && *sizes != "" {
+		s.Sizes, err = measure.ParseSizes(*sizes)
+	}
+	if err == nil && *burst != "" {
+		s.Count = 0
+		s.Opens, s.Within, err = parseBurst(*burst)
+	}
+	if err == nil {
+		err = s.Check()
+	}
+	if err != nil {
+		return measureUsageError("%w", err)
+	}
+	return measureSetup(ctx, std, s, *asJSON, *picture)
+}
+
+func measureUsageError(format string, args ...any) error {
+	return &usageError{fmt.Errorf("measure: "+format, args...), "tributary measure --help"}
+}
+
+// hidePassword takes the proxy's password out of the list of processes.
+func hidePassword(via string) {
+	u, err := url.Parse(via)
+	if err != nil || u.User == nil {
+		return
+	}
+	user, _, _ := strings.Cut(strings.TrimPrefix(via, u.Scheme+"://"), "@")
+	if _, password, ok := strings.Cut(user, ":"); ok {
+		hideSecret(strings.Clone(password))
+	}
+}
+
+// parseBurst reads N/DURATION.
+func parseBurst(text string) (opens int, within time.Duration, err error) {
+	n, d, _ := strings.Cut(text, "/")
+	opens, err = strconv.Atoi(n)
+	if err == nil {
+		within, err = time.ParseDuration(d)
+	}
+	if err != nil || opens < 1 || within < 0 {
+		return 0, 0, errors.New("burst: want N/DURATION such as 50/2s")
+	}
+	return opens, within, nil
+}
+
+func measureSetup(ctx context.Context, std stdio, s measure.Setup, asJSON bool, picture string) error {
+	if isTerminal(std.err) {
+		s.Progress = func(done, of int) { fmt.Fprintf(std.err, "\r\x1b[K%d of %d connections", done, of) }
+	}
+	r, err := s.Run(ctx)
+	if s.Progress != nil {
+		fmt.Fprint(std.err, "\r\x1b[K")
+	}
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("measure: interrupted")
+	case err != nil:
+		return fmt.Errorf("measure: %w", err)
+	case picture != "":
+		if err := os.WriteFile(picture, r.SVG(), 0o666); err != nil {
+			return fmt.Errorf("measure: draw the result: %w", err)
+		}
+	}
+	if asJSON {
+		e := json.NewEncoder(std.out)
+		e.SetIndent("", "  ")
+		err = e.Encode(r)
+	} else {
+		err = r.Print(std.out)
+	}
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, run := range r.Runs {
+		failed += run.Failed
+	}
+	if failed > 0 {
+		return fmt.Errorf("measure: %d connections failed", failed)
+	}
+	return nil
+}
