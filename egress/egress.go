@@ -53,13 +53,15 @@ type resolver interface {
 }
 
 // A Dialer opens plain TCP connections to final servers. It is a proxy.Dialer
-// and may be used by many goroutines.
+// and may be used by many goroutines. It learns: where one IP version is dead, a
+// name costs 250 ms more once, and 10 ms or nothing for an hour after.
 type Dialer struct {
 	allowPrivate bool
 	resolver     resolver
 	timeout      time.Duration
 	log          *slog.Logger
 	host         *host
+	history      *history
 	dial         func(ctx context.Context, to netip.AddrPort) (proxy.Conn, error)
 }
 
@@ -71,6 +73,7 @@ func New(c Config) *Dialer {
 		timeout:      c.ConnectTimeout,
 		log:          c.Log,
 		host:         &host{extra: c.Own, interfaces: interfaceAddrs},
+		history:      newHistory(),
 		dial:         dialTCP,
 	}
 	if d.resolver == nil {

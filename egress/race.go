@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,12 +29,14 @@ const maxAttempts = 10
 //	                   ├─ turn about ─▶ attempt ─▶ attempt ─▶ …   first one up wins
 //	A ─────▶ policy ──▶┘
 //
-// Its loop runs in one goroutine; lookups and attempts run in others and are
+// What the history advises goes first: the address that connected last, then the
+// family that may be trusted. Its loop runs in one goroutine; lookups and attempts run in others and are
 // waited for.
 type race struct {
 	d    *Dialer
 	name string
 	port uint16
+	advice
 
 	answers chan answer
 	results chan result
@@ -43,7 +46,7 @@ type race struct {
 	last6    bool         // the last attempt was IPv6
 	lookups  int          // not answered yet
 	running  int          // attempts not ended
-	started  int          // attempts in all
+	attempts []try        // all that were started
 	mayStart bool
 	timer    *time.Timer
 
@@ -58,19 +61,29 @@ type answer struct {
 	err   error
 }
 
+// A try is an attempt as the history sees it.
+type try struct {
+	ip    netip.Addr
+	begun time.Time
+	given time.Duration // until the next might start
+	err   error
+}
+
 type result struct {
-	conn proxy.Conn
-	err  error
+	which int // of race.attempts
+	conn  proxy.Conn
+	err   error
 }
 
 // race resolves addr's name and returns the first connection to come up.
 func (d *Dialer) race(ctx context.Context, addr proxy.Addr) (proxy.Conn, error) {
 	r := &race{
-		d: d, name: addr.Name(), port: addr.Port(),
+		d: d, name: addr.Name(), port: addr.Port(), advice: d.history.advise(addr.Name()),
 		answers: make(chan answer, 2), results: make(chan result, maxAttempts),
 		mayStart: true, timer: time.NewTimer(attemptDelay),
 	}
 	defer r.timer.Stop()
+	r.last6 = !r.first6
 	ctx, cancel := context.WithCancel(ctx)
 	r.lookup(ctx, true)
 	r.lookup(ctx, false)
@@ -100,10 +113,10 @@ func (r *race) lookup(ctx context.Context, v6 bool) {
 // run returns the winner, or nil when there is none or ctx has ended.
 func (r *race) run(ctx context.Context) proxy.Conn {
 	for {
-		if r.mayStart && len(r.waiting) > 0 && r.started < maxAttempts {
+		if r.mayStart && len(r.waiting) > 0 && len(r.attempts) < maxAttempts {
 			r.start(ctx)
 		}
-		if r.running == 0 && r.lookups == 0 && (len(r.waiting) == 0 || r.started == maxAttempts) {
+		if r.running == 0 && r.lookups == 0 && (len(r.waiting) == 0 || len(r.attempts) == maxAttempts) {
 			return nil
 		}
 		select {
@@ -112,8 +125,10 @@ func (r *race) run(ctx context.Context) proxy.Conn {
 		case res := <-r.results:
 			r.running--
 			if res.err == nil {
+				r.won(res.which)
 				return res.conn
 			}
+			r.attempts[res.which].err = res.err
 			r.dialErrs = append(r.dialErrs, res.err)
 			r.mayStart = true
 		case <-r.timer.C:
@@ -125,7 +140,7 @@ func (r *race) run(ctx context.Context) proxy.Conn {
 }
 
 // take applies the policy to an answer and decides whether to wait for the other
-// one.
+// one: not if what is to be tried first is here.
 func (r *race) take(a answer) {
 	r.lookups--
 	if a.err != nil {
@@ -140,8 +155,8 @@ func (r *race) take(a answer) {
 		r.waiting = append(r.waiting, ip)
 	}
 	switch {
-	case r.started > 0 || len(r.waiting) == 0:
-	case r.lookups == 0 || a.v6:
+	case len(r.attempts) > 0 || len(r.waiting) == 0:
+	case r.lookups == 0 || a.v6 == r.first6 || slices.Contains(r.waiting, r.good):
 		r.mayStart = true
 	default:
 		r.mayStart = false
@@ -149,27 +164,55 @@ func (r *race) take(a answer) {
 	}
 }
 
-// start dials the next address: of the other family than the last, if there is
-// one, beginning with IPv6.
+// start dials the next address: first the one that connected last, then of the
+// other family than the last, if there is one.
 func (r *race) start(ctx context.Context) {
-	i := 0
-	for j, ip := range r.waiting {
-		if ip.Is6() != r.last6 {
-			i = j
-			break
-		}
+	i := slices.Index(r.waiting, r.good)
+	if i < 0 {
+		i = max(0, slices.IndexFunc(r.waiting, func(ip netip.Addr) bool { return ip.Is6() != r.last6 }))
 	}
 	ip := r.waiting[i]
-	r.waiting = append(r.waiting[:i], r.waiting[i+1:]...)
+	r.waiting = slices.Delete(r.waiting, i, i+1)
 	r.last6 = ip.Is6()
 	r.running++
-	r.started++
 	r.mayStart = false
-	r.timer.Reset(attemptDelay)
+	which, delay := len(r.attempts), r.delay(ip)
+	r.attempts = append(r.attempts, try{ip: ip, begun: time.Now(), given: delay})
+	r.timer.Reset(delay)
 	r.wg.Go(func() {
 		c, err := r.d.attempt(ctx, netip.AddrPortFrom(ip, r.port))
-		r.results <- result{c, err}
+		r.results <- result{which, c, err}
 	})
+}
+
+// delay is how long an attempt has before the next one. Little, if its family is
+// doubtful and the other is there or may come; otherwise a short delay would only
+// knock at more doors.
+func (r *race) delay(ip netip.Addr) time.Duration {
+	other := r.lookups > 0 || slices.ContainsFunc(r.waiting, func(w netip.Addr) bool { return w.Is6() != ip.Is6() })
+	if other && ip != r.good && r.standings[index(ip.Is6())] != trusted {
+		return quickDelay
+	}
+	return attemptDelay
+}
+
+// won tells the history. The other family has lost if it had its time ahead of
+// the winner and was silent, or could not be reached.
+func (r *race) won(which int) {
+	w := r.attempts[which]
+	lost := slices.ContainsFunc(r.attempts[:which], func(t try) bool {
+		if t.ip.Is6() == w.ip.Is6() {
+			return false
+		}
+		switch {
+		case t.err == nil:
+			return w.begun.Sub(t.begun) >= t.given
+		default:
+			reason := proxy.ReasonOf(t.err)
+			return reason == proxy.TimedOut || reason == proxy.NetworkUnreachable || reason == proxy.HostUnreachable
+		}
+	})
+	r.d.history.won(r.name, w.ip, lost)
 }
 
 // clear closes connections that lost, and notes what was not to be had in time.

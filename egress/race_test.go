@@ -299,3 +299,24 @@ func TestRebinding(t *testing.T) {
 		}
 	})
 }
+
+// An address that connected before is judged again like any other.
+func TestPolicyEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &fakeNet{dns: map[string]fakeAnswer{"ip4": {addrs: []string{four}}}, hosts: map[string]fakeHost{four: {}}}
+		d := n.dialer(Config{})
+		addr, _ := proxy.NameAddr("www.example.com", 443)
+		c, err := d.DialStream(t.Context(), addr, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		d.host.interfaces = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr(four)}, nil }
+		time.Sleep(ownFor)
+		_, err = d.DialStream(t.Context(), addr, nil)
+		checkError(t, err, proxy.NotAllowed, "an address of this host")
+		if len(n.tries) != 1 {
+			t.Errorf("dialled %q", n.tries)
+		}
+	})
+}
