@@ -104,12 +104,16 @@ func TestHistoryFamily(t *testing.T) {
 		{"no route", 3, fakeHost{err: syscall.ENETUNREACH}, fakeHost{}, second},
 		{"refused", 3, fakeHost{err: syscall.ECONNREFUSED}, fakeHost{}, trusted},
 		{"all down", 3, fakeHost{err: syscall.EHOSTUNREACH}, fakeHost{err: syscall.EHOSTUNREACH}, trusted},
+		{"IPv4 had no time", 3, fakeHost{after: attemptDelay + 10*time.Millisecond, err: syscall.ECONNREFUSED}, fakeHost{after: time.Hour}, trusted},
 		{"both up", 3, fakeHost{after: 100 * time.Millisecond}, fakeHost{}, trusted},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := &fakeNet{dns: map[string]fakeAnswer{"ip6": {addrs: []string{six}}, "ip4": {addrs: []string{four}}},
-					hosts: map[string]fakeHost{six: tt.v6, four: tt.v4}}
+				n := &fakeNet{dns: map[string]fakeAnswer{"ip6": {addrs: []string{six, sixB}}, "ip4": {addrs: []string{four}}},
+					hosts: map[string]fakeHost{six: tt.v6, sixB: tt.v6, four: tt.v4}}
+				if tt.v4.after > 0 {
+					n.hosts[sixB] = fakeHost{}
+				}
 				d := n.dialer(Config{})
 				for range 5 {
 					for i := range tt.names {
