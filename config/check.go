@@ -46,6 +46,13 @@ func (c *checker) relay(out *relay.Config, raw rawRelay) {
 	at := func(key string) place { return c.places.nearest("relay", key) }
 	c.state(&out.StateDir, raw.State, at("state"))
 	c.address(&out.Listen, raw.Listen, at("listen"))
+	if raw.Shadowsocks != nil {
+		a, err := ParseShadowsocks(*raw.Shadowsocks)
+		if err != nil {
+			c.refuse(at("shadowsocks"), err.Error())
+		}
+		out.Shadowsocks = a
+	}
 	if raw.Advertise != nil {
 		out.Advertise = *raw.Advertise
 		if !isHost(*raw.Advertise) {
@@ -176,4 +183,18 @@ func ParseListen(s string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, errors.New("want ADDR:PORT, such as 127.0.0.1:1080 or [::1]:1080")
 	}
 	return p, nil
+}
+
+// ParseShadowsocks reads where to listen for Shadowsocks: as [ParseListen], except
+// that an empty ADDR stands for that of the other port, or "off", which gives the
+// zero AddrPort.
+func ParseShadowsocks(s string) (netip.AddrPort, error) {
+	if s == "off" {
+		return netip.AddrPort{}, nil
+	}
+	a, err := ParseListen(s)
+	if err != nil || a == (netip.AddrPort{}) {
+		return netip.AddrPort{}, errors.New("want ADDR:PORT, such as :8388 or [::1]:8388, or off")
+	}
+	return a, nil
 }

@@ -40,8 +40,9 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Relay: relay.Config{
-			Listen:     netip.AddrPortFrom(netip.Addr{}, 8443),
-			PerAccount: relay.DefaultPerAccount,
+			Listen:      netip.AddrPortFrom(netip.Addr{}, 8443),
+			Shadowsocks: netip.AddrPortFrom(netip.Addr{}, 8388),
+			PerAccount:  relay.DefaultPerAccount,
 		},
 		Gateway: gateway.Config{SOCKS: netip.MustParseAddrPort("127.0.0.1:1080"), Opening: gateway.Auto},
 		API:     netip.MustParseAddrPort("127.0.0.1:8081"),

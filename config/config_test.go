@@ -21,6 +21,7 @@ func TestParse(t *testing.T) {
 [relay]
 state = "/r"
 listen = "[::1]:1"
+shadowsocks = "off"
 advertise = "relay.example.net"
 allow_private = true
 trust_clear = ["10.0.0.0/8", "fd00::/8"]
@@ -105,6 +106,10 @@ var badFiles = []struct{ name, text, want string }{
 
 	{"listen", "[relay]\nlisten = \"8443\"\n",
 		"t.toml:2: [relay] listen: want ADDR:PORT, such as 127.0.0.1:1080 or [::1]:1080"},
+	{"shadowsocks", "[relay]\nshadowsocks = \"8388\"\n",
+		"t.toml:2: [relay] shadowsocks: want ADDR:PORT, such as :8388 or [::1]:8388, or off"},
+	{"shadowsocks on port 0", "[relay]\nshadowsocks = \":0\"\n",
+		"t.toml:2: [relay] shadowsocks: want ADDR:PORT, such as :8388 or [::1]:8388, or off"},
 	{"listen by name", "[gateway]\nsocks = \"localhost:1080\"\napi = \":65536\"\n",
 		"t.toml:2: [gateway] socks: want ADDR:PORT, such as 127.0.0.1:1080 or [::1]:1080\n" +
 			"t.toml:3: [gateway] api: want ADDR:PORT, such as 127.0.0.1:1080 or [::1]:1080"},
@@ -173,7 +178,7 @@ func TestNoSecretInErrors(t *testing.T) {
 		"[gateway]\njoin = '" + broken + "'", "[gateway]\njoin = '" + l + "x'", "[gateway]\nlink = [{name = '" + secret + "'}]",
 		"[gateway]\nlink = [{name = 'a', mode = '" + secret + "'}]",
 	}
-	for _, key := range []string{"listen", "advertise"} {
+	for _, key := range []string{"listen", "shadowsocks", "advertise"} {
 		texts = append(texts, "[relay]\n"+key+" = '"+l+"'")
 	}
 	for _, key := range []string{"socks", "api", "open"} {

@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"tributary/account"
 )
@@ -35,7 +37,11 @@ func TestKeyIsMadeOnce(t *testing.T) {
 		t.Errorf("the second start has pin %x, %v; the first had %x", again.pin, err, first.pin)
 	}
 	// The pin is that of the certificate that gateways see.
-	cert, err := x509.ParseCertificate(again.cert.Certificate[0])
+	made, err := (&certifier{key: again.key}).certificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(made.Certificate[0])
 	if err != nil || sha256.Sum256(cert.RawSubjectPublicKeyInfo) != first.pin {
 		t.Errorf("the certificate (%v) has another key than the pin", err)
 	}
@@ -111,4 +117,30 @@ func TestReach(t *testing.T) {
 		}
 		last++
 	}
+}
+
+// A certificate tells the time of the handshake.
+func TestCertificateTellsTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id, err := loadIdentity(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &certifier{key: id.key}
+		for range 3 {
+			made, err := c.certificate(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, _ := c.certificate(nil)
+			cert, err := x509.ParseCertificate(made.Certificate[0])
+			if err != nil || made != again {
+				t.Fatalf("%v, or two certificates in one second", err)
+			}
+			if age := time.Since(cert.NotBefore); age < 0 || age >= time.Second {
+				t.Errorf("the certificate is %v old", age)
+			}
+			time.Sleep(1500 * time.Millisecond)
+		}
+	})
 }

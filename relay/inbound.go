@@ -26,16 +26,16 @@ var (
 // for each that it accepts. The end of live resets the connection.
 func (r *Relay) ServeConn(live context.Context, c proxy.Conn) {
 	done := make(chan struct{})
-	r.serveConn(live, c, func() { close(done) })
+	r.serve(live, c, (*visitor).request, func() { close(done) })
 	<-done
 }
 
-// serveConn returns when the connection's session runs by itself, or is over;
-// ended is called when it is over.
-func (r *Relay) serveConn(live context.Context, c proxy.Conn, ended func()) {
+// serve returns when the connection's session runs by itself, or is over; ended
+// is called when it is over.
+func (r *Relay) serve(live context.Context, c proxy.Conn, request func(*visitor) (*proxy.Request, error), ended func()) {
 	stop := context.AfterFunc(live, func() { splice.Abort(c) })
 	v := &visitor{relay: r, conn: c}
-	req, err := v.request()
+	req, err := request(v)
 	stop()
 	if err != nil {
 		// Strangers knock all day: this is not news.

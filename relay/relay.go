@@ -5,7 +5,8 @@
 // One port is enough because the first byte tells the protocols apart: 0x16 is
 // TLS, 4 and 5 are SOCKS, and C is HTTP CONNECT. The latter three are served
 // inside TLS for everybody, and in the clear only for networks that the
-// configuration trusts.
+// configuration trusts. Shadowsocks has no first byte to tell it by, and a port of
+// its own.
 package relay
 
 import (
@@ -61,6 +62,7 @@ const (
 // A Config is what a relay needs to know.
 type Config struct {
 	Listen       netip.AddrPort // where to listen; the zero address means both families
+	Shadowsocks  netip.AddrPort // where for Shadowsocks; zero is nowhere, without an address it is where Listen is
 	Advertise    string         // host in join links; "" means the first public address
 	StateDir     string         // holds the key; must exist
 	Accounts     *account.Store
@@ -76,11 +78,12 @@ type Relay struct {
 	config   Config
 	tls      *tls.Config
 	listener *net.TCPListener
+	shadow   *shadow // nil without Shadowsocks
 	sessions proxy.Sessions
 	limits   limits
 }
 
-// New makes keys if there are none and binds the port. It fails loudly; a Relay
+// New makes keys if there are none and binds the ports. It fails loudly; a Relay
 // that it returns is ready.
 func New(config Config) (*Relay, error) {
 	if config.PerAccount == 0 {
@@ -100,8 +103,8 @@ func New(config Config) (*Relay, error) {
 	r := &Relay{
 		config: config,
 		tls: &tls.Config{
-			Certificates: []tls.Certificate{id.cert},
-			MinVersion:   tls.VersionTLS13,
+			GetCertificate: (&certifier{key: id.key}).certificate,
+			MinVersion:     tls.VersionTLS13,
 			// Ours, and what a browser offers to an HTTPS proxy.
 			NextProtos: []string{socks.ALPN, "http/1.1"},
 			// A ticket would be bytes that make a warm connection look as if it had
@@ -110,6 +113,15 @@ func New(config Config) (*Relay, error) {
 		},
 		listener: l,
 		limits:   limits{total: splice.MaxPairs(), perAccount: config.PerAccount},
+	}
+	if config.Shadowsocks == (netip.AddrPort{}) {
+		err = noShadow(config.StateDir)
+	} else {
+		r.shadow, err = newShadow(config, id)
+	}
+	if err != nil {
+		l.Close()
+		return nil, err
 	}
 	r.sessions = proxy.Sessions{
 		Dialer: config.Egress,
@@ -127,13 +139,22 @@ func New(config Config) (*Relay, error) {
 // Addr returns the address that the relay listens on.
 func (r *Relay) Addr() netip.AddrPort { return r.listener.Addr().(*net.TCPAddr).AddrPort() }
 
+// Shadowsocks returns the address for Shadowsocks, not valid where there is none.
+func (r *Relay) Shadowsocks() netip.AddrPort {
+	if r.shadow == nil {
+		return netip.AddrPort{}
+	}
+	return r.shadow.addr
+}
+
 // JoinLink returns what a gateway needs to use the named account.
 func (r *Relay) JoinLink(name string) (join.Link, error) {
 	return JoinLink(r.config.Accounts, name, r.config.StateDir, r.config.Advertise, r.Addr().Port())
 }
 
 // JoinLink makes the join link of a relay that need not run: its state directory
-// is enough. An empty host means the first public address of this machine.
+// is enough. An empty host means the first public address of this machine. The
+// Shadowsocks port is the one that a relay there had last.
 func JoinLink(accounts *account.Store, name, dir, host string, port uint16) (join.Link, error) {
 	id, err := loadIdentity(dir)
 	if err != nil {
@@ -148,7 +169,14 @@ func JoinLink(accounts *account.Store, name, dir, host string, port uint16) (joi
 			return join.Link{}, err
 		}
 	}
+	m, err := readMemo(dir)
+	if err != nil {
+		return join.Link{}, err
+	}
 	l := join.Link{Account: a.Name, Secret: a.Secret.Key(), Host: host, Port: port, Pin: id.pin}
+	if m != nil {
+		l.Shadowsocks = m.Port
+	}
 	if _, err := join.Parse(l.Text()); err != nil { // the host is as somebody typed it
 		return join.Link{}, fmt.Errorf("join link for %q: %w", host, err)
 	}
@@ -162,14 +190,47 @@ func (r *Relay) Serve(ctx context.Context) error {
 	live, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	var open sync.WaitGroup
-	stop := context.AfterFunc(ctx, func() { r.listener.Close() })
-	defer stop()
-	defer r.listener.Close()
-
-	err := r.accept(live, &open)
-	if ctx.Err() == nil {
-		return fmt.Errorf("accept on %s: %w", r.Addr(), err)
+	if err := r.acceptAll(ctx, live, &open); ctx.Err() == nil {
+		return err
 	}
+	r.drain(&open, end)
+	if r.shadow != nil {
+		if err := r.shadow.stopMemo(r.config.StateDir); err != nil {
+			r.config.Log.Warn("Shadowsocks will be closed for a while after the next start", "err", err)
+		}
+	}
+	return nil
+}
+
+// acceptAll accepts on all ports until ctx ends or one of them fails.
+func (r *Relay) acceptAll(ctx, live context.Context, open *sync.WaitGroup) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	accept := func(l *net.TCPListener, request func(*visitor) (*proxy.Request, error)) error {
+		defer l.Close()
+		defer context.AfterFunc(ctx, func() { l.Close() })()
+		return fmt.Errorf("accept on %s: %w", l.Addr(), r.accept(live, open, l, request))
+	}
+	second := make(chan error, 1)
+	go func() {
+		if r.shadow == nil {
+			second <- nil
+			return
+		}
+		l, err := r.shadow.open(ctx)
+		if err == nil {
+			err = accept(l, (*visitor).opening)
+		}
+		stop()
+		second <- err
+	}()
+	err := accept(r.listener, (*visitor).request)
+	stop()
+	return errors.Join(err, <-second)
+}
+
+// drain gives open sessions a moment to end, and ends those that are left.
+func (r *Relay) drain(open *sync.WaitGroup, end func()) {
 	drained := make(chan struct{})
 	go func() { open.Wait(); close(drained) }()
 	deadline := time.After(drainTime)
@@ -178,7 +239,7 @@ func (r *Relay) Serve(ctx context.Context) error {
 	for waiting := true; waiting; {
 		select {
 		case <-drained:
-			return nil
+			return
 		case <-deadline:
 			waiting = false
 		case <-tick.C:
@@ -188,14 +249,13 @@ func (r *Relay) Serve(ctx context.Context) error {
 	}
 	end()
 	<-drained
-	return nil
 }
 
 // accept hands each connection to a goroutine of its own. A lack of descriptors
 // passes; anything else ends the relay.
-func (r *Relay) accept(live context.Context, open *sync.WaitGroup) error {
+func (r *Relay) accept(live context.Context, open *sync.WaitGroup, l *net.TCPListener, request func(*visitor) (*proxy.Request, error)) error {
 	for {
-		c, err := r.listener.AcceptTCP()
+		c, err := l.AcceptTCP()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) || !proxy.Passing(err) {
 				return err
@@ -210,7 +270,7 @@ func (r *Relay) accept(live context.Context, open *sync.WaitGroup) error {
 			continue
 		}
 		open.Add(1)
-		go r.serveConn(live, c, func() {
+		go r.serve(live, c, request, func() {
 			r.limits.leave()
 			open.Done()
 		})

@@ -17,7 +17,8 @@ tributary account add|remove|show NAME  [--state DIR]
 tributary account link|qr NAME          [--state DIR] [--advertise HOST] [--port PORT]
 
 Who may use the relay. A running relay notices changes within a second. A join
-link is a secret: anybody who has it can use the account.`
+link is a secret: anybody who has it can use the account. It names the port for
+Shadowsocks that the relay was last started with.`
 
 func runAccount(_ context.Context, std stdio, args []string) error {
 	fs := newFlags("account", accountUsage, std)

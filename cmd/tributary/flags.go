@@ -115,6 +115,24 @@ func (f addrPortFlag) Set(s string) (err error) {
 	return err
 }
 
+// shadowsocksFlag reads the same, or off.
+type shadowsocksFlag struct{ *netip.AddrPort }
+
+func (f shadowsocksFlag) String() string {
+	if f.AddrPort != nil && *f.AddrPort == (netip.AddrPort{}) {
+		return "off"
+	}
+	return addrPortFlag(f).String()
+}
+
+func (f shadowsocksFlag) Set(s string) (err error) {
+	a, err := config.ParseShadowsocks(s)
+	if err == nil {
+		*f.AddrPort = a
+	}
+	return err
+}
+
 // stateDir makes the state directory: the one asked for, or the system's for
 // root and the user's own for others.
 func stateDir(asked string) (string, error) {

@@ -17,7 +17,7 @@ import (
 )
 
 const relayUsage = `
-tributary relay [--config FILE] [--state DIR] [--listen ADDR:PORT] [--advertise HOST] [--allow-private]
+tributary relay [--config FILE] [--state DIR] [--listen ADDR:PORT] [--shadowsocks ADDR:PORT|off] [--advertise HOST] [--allow-private]
 
 The server. Its first start makes keys and the account "default", and prints the
 join link that a gateway needs.`
@@ -25,6 +25,7 @@ join link that a gateway needs.`
 func runRelay(ctx context.Context, std stdio, args []string) error {
 	c, err := parseOver("relay", relayUsage, std, args, func(fs *flag.FlagSet, c *config.Config) {
 		fs.Var(addrPortFlag{&c.Relay.Listen}, "listen", "where to listen")
+		fs.Var(shadowsocksFlag{&c.Relay.Shadowsocks}, "shadowsocks", "where to listen for Shadowsocks, as `ADDR:PORT`, or off; without ADDR as --listen")
 		fs.StringVar(&c.Relay.StateDir, "state", c.Relay.StateDir, "directory for keys and accounts (default /var/lib/tributary, or the user's own)")
 		fs.StringVar(&c.Relay.Advertise, "advertise", c.Relay.Advertise, "host name or address in join links (default the first public address)")
 		fs.BoolVar(&c.Relay.AllowPrivate, "allow-private", c.Relay.AllowPrivate, "let accounts reach private, loopback and link-local addresses")
@@ -47,14 +48,20 @@ func runRelay(ctx context.Context, std stdio, args []string) error {
 	}
 	defer host.Close()
 	r, err := relay.New(c.Relay)
-	if err != nil {
+	if which := new(relay.ShadowsocksError); errors.As(err, &which) {
+		return portHint(err, "--shadowsocks")
+	} else if err != nil {
 		return portHint(err, "--listen")
 	}
 	if err := mptcp.Supported(); err != nil {
 		log.Warn("no Multipath TCP: every connection will use a single path", "err", err, "hint", hintOf(err))
 	}
 	printJoinLink(std.out, r)
-	log.Info("ready", "listen", r.Addr())
+	if a := r.Shadowsocks(); a.IsValid() {
+		log.Info("ready", "listen", r.Addr(), "shadowsocks", a)
+	} else {
+		log.Info("ready", "listen", r.Addr())
+	}
 	notifySystemd("READY=1")
 	return serveAbove(ctx, host.Serve, r.Serve)
 }
