@@ -43,7 +43,7 @@ func (d *dialer) DialStream(ctx context.Context, to proxy.Addr, early []byte) (p
 
 // get returns a connection for a request's nth try: a warm one first. If that
 // was dead, others may be too, so then a new one.
-func (d *dialer) get(ctx context.Context, try int) (*relayConn, error) {
+func (d *dialer) get(ctx context.Context, to proxy.Addr, try int) (*relayConn, error) {
 	if try == 1 {
 		if c := d.pool.take(); c != nil {
 			return c, nil
@@ -51,7 +51,7 @@ func (d *dialer) get(ctx context.Context, try int) (*relayConn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	c, err := d.upstream.connect(ctx)
+	c, err := d.cold(ctx, to)
 	if err != nil {
 		var refused *refusedError
 		if errors.As(err, &refused) {
@@ -59,7 +59,6 @@ func (d *dialer) get(ctx context.Context, try int) (*relayConn, error) {
 		}
 		return nil, fmt.Errorf("no connection to the relay: %w", err)
 	}
-	c.pending = true
 	d.pool.wayIsOpen()
 	return c, nil
 }

@@ -60,7 +60,7 @@ func (f *flows) track(c *relayConn) {
 	if c.socket == nil {
 		return
 	}
-	c.OnClose = func() { f.finish(c) }
+	c.onClose(func() { f.finish(c) })
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.conns[c] = make(map[subflowKey]mptcp.Subflow)

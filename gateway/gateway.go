@@ -81,7 +81,8 @@ func New(config Config) (*Gateway, error) {
 		resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
-		dial: config.Dial,
+		dial:   config.Dial,
+		shadow: shadow{port: config.Relay.Shadowsocks},
 	}
 	g.pool = newPool(g.upstream.warm, config.Log)
 	g.pool.joined = config.Joined

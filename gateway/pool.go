@@ -206,7 +206,7 @@ func (p *pool) add(ctx context.Context) error {
 
 // watch waits for a warm connection to die, and takes it out.
 func (p *pool) watch(w *warmConn) {
-	err := w.Wait()
+	err := w.tls.Wait()
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		p.mu.Lock()
 		for i, other := range p.idle {
@@ -336,6 +336,13 @@ func (p *pool) poke() {
 	case p.wake <- struct{}{}:
 	default:
 	}
+}
+
+// roundTrip returns that of the last good connection.
+func (p *pool) roundTrip() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rtt
 }
 
 // wayIsOpen ends a wait: somebody else has just reached the relay.

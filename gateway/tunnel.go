@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tributary/proto/shadowsocks"
 	"tributary/proto/socks"
 	"tributary/proxy"
 	"tributary/splice"
@@ -63,7 +64,7 @@ type tunnel struct {
 func (t *tunnel) open() error {
 	for {
 		t.tries++
-		conn, err := t.dialer.get(t.ctx, t.tries)
+		conn, err := t.dialer.get(t.ctx, t.to, t.tries)
 		if err != nil {
 			return err
 		}
@@ -92,15 +93,20 @@ func (t *tunnel) request(conn *relayConn) (err error) {
 	t.base, t.baseOK = base, known
 	sent, ended := t.sent, t.ended
 	t.mu.Unlock()
-	var msg []byte
-	if conn.pending {
+	msg := sent
+	switch {
+	case conn.tls == nil: // the stream itself knows where to
+	case conn.pending:
 		u := t.dialer.upstream
-		if msg, err = socks.AppendLogin(msg, u.to.Account, u.to.Secret.Text()); err != nil {
+		if msg, err = socks.AppendLogin(nil, u.to.Account, u.to.Secret.Text()); err != nil {
 			return err
 		}
+		msg = socks.AppendConnect(msg, t.to, sent)
+	default:
+		msg = socks.AppendConnect(nil, t.to, sent)
 	}
 	conn.SetDeadline(time.Now().Add(answerTime))
-	if _, err = conn.Write(socks.AppendConnect(msg, t.to, sent)); err == nil && ended {
+	if _, err = conn.Write(msg); err == nil && ended {
 		err = conn.CloseWrite()
 	}
 	return err
@@ -116,7 +122,7 @@ func (t *tunnel) Settle() (splice.Conn, error) {
 			t.dialer.memory.learn(t.to, nil)
 			t.answered.Store(true)
 			t.forget()
-			return conn.TLSConn, nil
+			return conn.stream, nil
 		}
 		var refusal *proxy.Error
 		if errors.As(err, &refusal) {
@@ -125,6 +131,9 @@ func (t *tunnel) Settle() (splice.Conn, error) {
 			return nil, err
 		}
 		again := t.replaceable(conn) // asks the socket, so before it is closed
+		if conn.tls == nil && !t.closed.Load() {
+			t.dialer.upstream.shadow.failed(true)
+		}
 		splice.Abort(conn)
 		if !again {
 			return nil, t.dialer.upstream.failed(fmt.Errorf("wait for the relay's answer: %w", err))
@@ -146,7 +155,13 @@ func (t *tunnel) answer(conn *relayConn) error {
 		}
 		conn.pending = false
 	}
-	if _, err := socks.ReadReply(conn); err != nil {
+	var err error
+	if conn.tls == nil {
+		err = shadowsocks.ReadOutcome(conn)
+	} else {
+		_, err = socks.ReadReply(conn)
+	}
+	if err != nil {
 		return err
 	}
 	return conn.SetDeadline(time.Time{})

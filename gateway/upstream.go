@@ -36,11 +36,18 @@ const (
 	joinGraceMin  = 300 * time.Millisecond
 )
 
+// A stream is what a connection to the relay carries requests on.
+type stream interface {
+	splice.Conn
+	SetLinger(sec int) error
+}
+
 // A relayConn is an authenticated connection to the relay, or one that will be.
 type relayConn struct {
-	*splice.TLSConn
-	socket  *net.TCPConn  // below TLS; nil in tests without sockets
-	setup   time.Duration // of the TCP handshake: one round trip
+	stream
+	tls     *splice.TLSConn // the same; nil on a cold connection by Shadowsocks
+	socket  *net.TCPConn    // below; nil in tests without sockets
+	setup   time.Duration   // of the TCP handshake: one round trip
 	born    time.Time
 	pending bool // the login's answer has not been read
 }
@@ -52,6 +59,16 @@ func (c *relayConn) acked() (n uint64, known bool) {
 	}
 	n, err := mptcp.Acked(c.socket)
 	return n, err == nil
+}
+
+// onClose has f called once, while the socket is still open for the last time.
+func (c *relayConn) onClose(f func()) {
+	switch s := c.stream.(type) {
+	case *splice.TLSConn:
+		s.OnClose = f
+	case *splice.SealedConn:
+		s.OnClose = f
+	}
 }
 
 // A source is a local address to start a connection from, and the link it is on.
@@ -71,6 +88,7 @@ type upstream struct {
 	missed  func(netip.Addr)       // told of each address that no subflow came to use
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	dial    Dial
+	shadow  shadow
 
 	lastGood atomic.Pointer[netip.Addr] // used when the relay's name cannot be resolved
 }
@@ -82,11 +100,12 @@ func (u *upstream) connect(ctx context.Context) (*relayConn, error) {
 		return nil, u.failed(fmt.Errorf("resolve relay %s: %w", u.to.Host, err))
 	}
 	start := time.Now()
-	c, err := u.race(ctx, addrs)
+	c, err := u.race(ctx, addrs, u.to.Port)
 	if err != nil {
 		return nil, u.failed(fmt.Errorf("dial relay %s: %w", u.address(), err))
 	}
-	conn := &relayConn{TLSConn: splice.ClientTLS(c, u.tlsConfig()), setup: time.Since(start), born: start}
+	session := splice.ClientTLS(c, u.tlsConfig())
+	conn := &relayConn{stream: session, tls: session, setup: time.Since(start), born: start}
 	conn.socket, _ = c.(*net.TCPConn)
 	u.track(conn)
 	if deadline, ok := ctx.Deadline(); ok {
@@ -94,10 +113,11 @@ func (u *upstream) connect(ctx context.Context) (*relayConn, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { splice.Abort(c) })
 	defer stop()
-	if err := conn.HandshakeContext(ctx); err != nil {
+	if err := session.HandshakeContext(ctx); err != nil {
 		splice.Abort(conn)
 		return nil, u.failed(fmt.Errorf("TLS with relay %s: %w", u.address(), err))
 	}
+	u.shadow.learn(session.ConnectionState().PeerCertificates[0].NotBefore)
 	return conn, nil
 }
 
@@ -192,7 +212,7 @@ func (u *upstream) reportMissing(full mptcp.Full, sources []source) {
 
 // race dials from one link after the other, the next beside the first when that
 // is slow, and keeps the first connection that stands.
-func (u *upstream) race(ctx context.Context, addrs []netip.Addr) (net.Conn, error) {
+func (u *upstream) race(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, error) {
 	type attempt struct {
 		from source
 		to   netip.AddrPort
@@ -200,7 +220,7 @@ func (u *upstream) race(ctx context.Context, addrs []netip.Addr) (net.Conn, erro
 	var attempts []attempt
 	for _, a := range addrs {
 		for _, s := range u.sources(a.Is6()) {
-			attempts = append(attempts, attempt{s, netip.AddrPortFrom(a, u.to.Port)})
+			attempts = append(attempts, attempt{s, netip.AddrPortFrom(a, port)})
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -47,7 +47,7 @@ func newWorld(t *testing.T, opening gateway.Opening) *world {
 	}
 	local := netip.MustParseAddrPort("127.0.0.1:0")
 	r, err := relay.New(relay.Config{
-		Listen: local, StateDir: dir, Accounts: accounts, Advertise: "192.0.2.2",
+		Listen: local, Shadowsocks: local, StateDir: dir, Accounts: accounts, Advertise: "192.0.2.2",
 		Egress: w.servers, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -59,14 +59,18 @@ func newWorld(t *testing.T, opening gateway.Opening) *world {
 	}
 	w.gateway, err = gateway.New(gateway.Config{
 		SOCKS: local, Relay: link, Opening: opening, Log: slog.New(slog.DiscardHandler),
-		Dial: func(ctx context.Context, _ netip.Addr, _ netip.AddrPort) (net.Conn, error) {
+		Dial: func(ctx context.Context, _ netip.Addr, to netip.AddrPort) (net.Conn, error) {
 			if w.down {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}
 			time.Sleep(rtR) // the TCP handshake
 			near, far := proxytest.Wire(rtR / 2)
-			go r.ServeConn(w.ctx, far)
+			if to.Port() == link.Shadowsocks {
+				go r.ServeShadowsocks(w.ctx, far)
+			} else {
+				go r.ServeConn(w.ctx, far)
+			}
 			return near, nil
 		},
 	})
@@ -85,6 +89,19 @@ func newWorld(t *testing.T, opening gateway.Opening) *world {
 // warm fills the pool.
 func (w *world) warm() {
 	go w.gateway.Warm(w.ctx)
+	time.Sleep(5 * time.Second)
+}
+
+// nothing leaves the gateway as it starts: it has not met the relay yet.
+func (w *world) nothing() {}
+
+// cool lets the gateway meet the relay, and ends with an empty pool.
+func (w *world) cool() {
+	ctx, end := context.WithCancel(w.ctx)
+	defer end()
+	go w.gateway.Warm(ctx)
+	time.Sleep(5 * time.Second)
+	end()
 	time.Sleep(5 * time.Second)
 }
 
@@ -158,17 +175,20 @@ func TestRoundTripBudgets(t *testing.T) {
 	for _, in := range inbounds {
 		for _, c := range []struct {
 			name        string
-			warm        bool
+			before      func(*world)
 			port        uint16
 			serverFirst bool
 			want        time.Duration
 		}{
-			{"warm, web", true, 443, false, rtR + 2*rtP},
-			{"warm, server speaks first", true, 22, true, rtR + 2*rtP},
-			{"warm, unknown port", true, 9000, false, 2*rtR + 2*rtP}, // its answer is the truth
-			{"cold, web", false, 443, false, 3*rtR + 2*rtP},
-			{"cold, server speaks first", false, 22, true, 3*rtR + 2*rtP},
-			{"cold, unknown port", false, 9000, false, 4*rtR + 2*rtP},
+			{"warm, web", (*world).warm, 443, false, rtR + 2*rtP},
+			{"warm, server speaks first", (*world).warm, 22, true, rtR + 2*rtP},
+			{"warm, unknown port", (*world).warm, 9000, false, 2*rtR + 2*rtP}, // its answer is the truth
+			{"cold, web", (*world).cool, 443, false, direct},
+			{"cold, server speaks first", (*world).cool, 22, true, direct},
+			{"cold, unknown port", (*world).cool, 9000, false, 3*rtR + 2*rtP},
+			{"first of all, web", (*world).nothing, 443, false, 3*rtR + 2*rtP},
+			{"first of all, server speaks first", (*world).nothing, 22, true, 3*rtR + 2*rtP},
+			{"first of all, unknown port", (*world).nothing, 9000, false, 4*rtR + 2*rtP},
 		} {
 			t.Run(in.name+", "+c.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -182,9 +202,7 @@ func TestRoundTripBudgets(t *testing.T) {
 						handler = greets
 					}
 					w.servers.Handle(to, handler)
-					if c.warm {
-						w.warm()
-					}
+					c.before(w)
 					conn := w.client()
 					start := time.Now()
 					if err := in.ask(conn, to); err != nil {
@@ -230,24 +248,33 @@ func TestSecondVisitNeedsNoTruth(t *testing.T) {
 
 func TestRefusalsAreHonestAndFast(t *testing.T) {
 	for _, reason := range []proxy.Reason{proxy.Refused, proxy.HostUnreachable, proxy.NameNotFound, proxy.NotAllowed, proxy.TimedOut} {
-		t.Run(reason.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, gateway.Honest)
-				to, _ := proxy.ParseAddr("server.test:443")
-				w.servers.Refuse(to, reason)
-				w.warm()
-				conn := w.client()
-				start := time.Now()
-				err := socks5Client(conn, to)
-				if want := socks.Code(reason); err == nil || socks.Code(proxy.ReasonOf(err)) != want {
-					t.Errorf("got %v, want code %d", err, want)
-				}
-				if got := time.Since(start); got != rtR+rtP {
-					t.Errorf("refused after %v, want R+P = %v", got, rtR+rtP)
-				}
-				conn.Close()
+		for _, c := range []struct {
+			name   string
+			before func(*world)
+			want   time.Duration
+		}{
+			{"warm", (*world).warm, rtR + rtP},
+			{"cold", (*world).cool, 2*rtR + rtP},
+		} {
+			t.Run(c.name+", "+reason.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, gateway.Honest)
+					to, _ := proxy.ParseAddr("server.test:443")
+					w.servers.Refuse(to, reason)
+					c.before(w)
+					conn := w.client()
+					start := time.Now()
+					err := socks5Client(conn, to)
+					if want := socks.Code(reason); err == nil || socks.Code(proxy.ReasonOf(err)) != want {
+						t.Errorf("got %v, want code %d", err, want)
+					}
+					if got := time.Since(start); got != c.want {
+						t.Errorf("refused after %v, want %v", got, c.want)
+					}
+					conn.Close()
+				})
 			})
-		})
+		}
 	}
 }
 

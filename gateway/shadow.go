@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"tributary/proto/shadowsocks"
+	"tributary/proxy"
+	"tributary/splice"
+)
+
+const (
+	// shadowAvoid is how long cold connections use TLS after one by Shadowsocks has
+	// failed: its port may be blocked or closed, or the clocks differ. Each try then
+	// costs a client some time, and what it sent may be lost.
+	shadowAvoid = 5 * time.Minute
+
+	// clockSlack is what may lie between the two ways to measure time before what
+	// is known of the relay's clock counts as lost: the one stands still while this
+	// host sleeps, the other jumps when somebody sets it. SIP022 allows 30 s.
+	clockSlack = 5 * time.Second
+)
+
+// A shadow knows whether cold connections can go by Shadowsocks, which takes one
+// round trip less than TLS. An opening whose time is wrong by 30 s is refused, and
+// what it carried of a client's cannot safely be sent again. So this way is
+// taken only when the relay's clock is known, from a TLS handshake with it: the
+// pool does those all the time.
+type shadow struct {
+	port uint16 // 0 is none
+
+	mu    sync.Mutex
+	clock time.Time // the relay's
+	at    time.Time // ours when it was so; zero when nothing is known
+	avoid time.Time // until then
+}
+
+// learn takes the relay's time from the date of its certificate, which is up to
+// two seconds ago: it counts whole ones, and makes one certificate for each.
+func (s *shadow) learn(notBefore time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	clock := notBefore.Add(time.Second)
+	if off := clock.Sub(s.clock.Add(now.Sub(s.at))); off > clockSlack || off < -clockSlack {
+		s.avoid = time.Time{} // if that was the trouble, it is over
+	}
+	s.clock, s.at = clock, now
+}
+
+// now returns the relay's time.
+func (s *shadow) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clock.Add(time.Since(s.at))
+}
+
+func (s *shadow) usable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.port == 0 || s.at.IsZero() || now.Before(s.avoid) {
+		return false
+	}
+	drift := now.Round(0).Sub(s.at.Round(0)) - now.Sub(s.at) // the wall clock's less the other's
+	return drift < clockSlack && drift > -clockSlack
+}
+
+// failed notes that this way does not work, or that it was not its fault.
+func (s *shadow) failed(blame bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.avoid = (time.Time{}); blame {
+		s.avoid = time.Now().Add(shadowAvoid)
+	}
+}
+
+// sealed opens TCP or MPTCP to the relay's Shadowsocks port. The first write on it
+// is the whole request.
+func (u *upstream) sealed(ctx context.Context, to proxy.Addr) (*relayConn, error) {
+	addrs, err := u.addresses(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("resolve relay %s: %w", u.to.Host, err)
+	}
+	start := time.Now()
+	c, err := u.race(ctx, addrs, u.shadow.port)
+	if err != nil {
+		return nil, fmt.Errorf("dial relay %s: %w", net.JoinHostPort(u.to.Host, strconv.Itoa(int(u.shadow.port))), err)
+	}
+	client := shadowsocks.NewClient(shadowsocks.IdentityKey(u.to.Pin), shadowsocks.Key(u.to.Secret), to, true, u.shadow.now)
+	conn := &relayConn{stream: splice.Sealed(c, nil, client), setup: time.Since(start), born: start}
+	conn.socket, _ = c.(*net.TCPConn)
+	u.track(conn)
+	return conn, nil
+}
+
+// cold returns a new connection for one request: by Shadowsocks if that can be
+// had soon, else by TLS.
+func (d *dialer) cold(ctx context.Context, to proxy.Addr) (*relayConn, error) {
+	u := d.upstream
+	tried := u.shadow.usable()
+	if tried {
+		soon, cancel := context.WithTimeout(ctx, 2*nextLinkAfter+2*d.pool.roundTrip())
+		c, err := u.sealed(soon, to)
+		cancel()
+		if err == nil {
+			return c, nil
+		}
+		if ctx.Err() != nil {
+			return nil, u.failed(err)
+		}
+		u.shadow.failed(true)
+		d.log.Debug("cold connections use TLS for a while", "err", err)
+	}
+	c, err := u.connect(ctx)
+	if err != nil {
+		if tried {
+			u.shadow.failed(false)
+		}
+		return nil, err
+	}
+	c.pending = true
+	return c, nil
+}
