@@ -25,5 +25,5 @@
 //
 // TCP Fast Open is not used. On MPTCP listeners of Linux 6.18 it has two faults,
 // an answer that is never sent and downloads that collapse; [CheckFastOpen] finds
-// out within 2 s whether this kernel has them.
+// out within 3 s whether this kernel has them.
 package mptcp

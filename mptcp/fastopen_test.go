@@ -17,7 +17,7 @@ func TestFastOpenReport(t *testing.T) {
 		{FastOpenReport{Tested: true, EarlyWriteLost: true}, false,
 			on + "stays off, this kernel has faults: an answer written before the handshake ends is never sent"},
 		{FastOpenReport{Tested: true, DownloadCollapses: true, Dropped: 7, Download: 900 * time.Millisecond, Normal: 400 * time.Millisecond}, false,
-			on + "stays off, this kernel has faults: a download over two subflows takes 900 ms in place of 400 (7 segments beyond the window)"},
+			on + "stays off, this kernel has faults: a download over two subflows overruns the client (7 segments beyond the window; 900 ms, usually 400)"},
 	} {
 		if s := tt.report.String(); s != tt.text || tt.report.Safe() != tt.safe {
 			t.Errorf("%+v says %q, safe %v", tt.report, s, tt.report.Safe())
