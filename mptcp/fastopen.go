@@ -55,8 +55,8 @@ func (r FastOpenReport) String() string {
 }
 
 // CheckFastOpen tests TCP Fast Open on MPTCP sockets of this kernel, both of whose
-// faults of Linux 6.18 break listeners and not clients. It takes 1.5 to 2.5 s, a few megabytes of memory and a tenth of a second or
-// two of processor time; do it once, beside the start of a relay.
+// faults of Linux 6.18 break listeners and not clients. It takes 1.5 to 2.5 s and
+// some megabytes; do it once, beside the start of a relay.
 //
 // The host is not touched: sockets, addresses and a path-manager endpoint are in a
 // network namespace that ends with the test, and its two paths of 10 ms each way

@@ -232,8 +232,7 @@ func (f *fastOpen) download(syn bool) (took time.Duration, err error) {
 			c.SetWriteDeadline(time.Unix(1, 0))
 		}()
 		_, err := c.Write(make([]byte, fastOpenBytes))
-		<-stop
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+		if <-stop; errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
 		}
 		return err
