@@ -1,6 +1,8 @@
 # make          build and run the demo
 # make test     all tests; what this machine cannot do is skipped with a reason
 # make check    what every change has to pass
+# make lab      good and bad days on emulated links, all scenarios
+# make measurements  measures, and writes docs/measurements.md with its figures
 #
 # Needs Go and make; the demo needs Linux and root, race tests a C compiler.
 
@@ -9,7 +11,7 @@ FUZZTIME ?= 60s
 BENCH    ?= .
 
 .DEFAULT_GOAL := demo
-.PHONY: build demo test check fmt vet staticcheck layout race tidy cross fuzz bench clean
+.PHONY: build demo lab measurements test check fmt vet staticcheck layout race tidy cross fuzz bench clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o tributary ./cmd/tributary
@@ -19,6 +21,14 @@ demo: build
 	@if [ "$$(id -u)" = 0 ]; then exec ./tributary lab demo; \
 	elif command -v sudo >/dev/null; then echo "The demo makes network namespaces, which needs root: asking sudo."; exec sudo ./tributary lab demo; \
 	else echo "The demo makes network namespaces, which needs root. As root run: ./tributary lab demo" >&2; exit 1; fi
+
+# Both need root, as the demo does; 8 and 7 minutes.
+lab: build
+	./tributary lab run all
+
+# On a machine that does nothing else.
+measurements: build
+	./tributary lab measurements docs
 
 # Never from the cache: kernel, namespaces and installed programs are part of what
 # is tested. TRIBUTARY_REQUIRE=kernel,lab,interop makes a skip of that kind a failure.

@@ -33,6 +33,8 @@ type pipe struct {
 	timer   *sleeper
 	epoch   time.Time
 	filter  *filter
+	tap     *tap
+	up      bool // leads away from home
 	count   counters
 
 	mu      sync.Mutex
@@ -40,7 +42,7 @@ type pipe struct {
 	rand    *rand.Rand
 	lineAt  time.Duration // when the line will have sent all it took
 	lastDue time.Duration
-	ring    []packet
+	ring    []queued
 	head, n int
 	held    int
 	free    [][]byte
@@ -49,24 +51,24 @@ type pipe struct {
 	closed chan struct{}
 }
 
-type packet struct {
-	data []byte
-	due  time.Duration
+type queued struct {
+	data      []byte
+	came, due time.Duration
 }
 
 type counters struct {
 	packets, bytes, queueDrops, lost, filtered atomic.Uint64
 }
 
-func newPipe(in, out *os.File, shape Direction, f *filter, seed uint64) (*pipe, error) {
+func newPipe(in, out *os.File, shape Direction, f *filter, t *tap, seed uint64) (*pipe, error) {
 	timer, err := newSleeper()
 	if err != nil {
 		return nil, err
 	}
 	return &pipe{
-		in: in, out: out, timer: timer, epoch: time.Now(), filter: f, shape: shape,
+		in: in, out: out, timer: timer, epoch: time.Now(), filter: f, tap: t, shape: shape,
 		rand:   rand.New(rand.NewPCG(seed, 0x6c6162)),
-		ring:   make([]packet, 256),
+		ring:   make([]queued, 256),
 		filled: make(chan struct{}, 1),
 		closed: make(chan struct{}),
 	}, nil
@@ -134,7 +136,7 @@ func (p *pipe) take(b []byte, now time.Duration) []byte {
 	}
 	// A shorter delay set meanwhile must not reorder.
 	p.lastDue = max(p.lastDue, due+p.shape.Delay)
-	p.push(packet{b, p.lastDue})
+	p.push(queued{b, now, p.lastDue})
 	if n := len(p.free); n > 0 {
 		b, p.free = p.free[n-1], p.free[:n-1]
 		return b
@@ -142,9 +144,9 @@ func (p *pipe) take(b []byte, now time.Duration) []byte {
 	return make([]byte, mtu)
 }
 
-func (p *pipe) push(k packet) {
+func (p *pipe) push(k queued) {
 	if p.n == len(p.ring) {
-		bigger := make([]packet, 2*len(p.ring))
+		bigger := make([]queued, 2*len(p.ring))
 		copy(bigger[copy(bigger, p.ring[p.head:]):], p.ring[:p.head])
 		p.ring, p.head = bigger, 0
 	}
@@ -161,7 +163,7 @@ func (p *pipe) push(k packet) {
 
 // write moves packets from the ring to the other device until the pipe is closed.
 func (p *pipe) write() {
-	var due [batch]packet
+	var due [batch]queued
 	for {
 		now := time.Since(p.epoch)
 		n, wait := p.pop(due[:], now)
@@ -184,7 +186,7 @@ func (p *pipe) write() {
 
 // pop takes the packets that are due, or tells how long until the first one is;
 // 0 when there is none.
-func (p *pipe) pop(to []packet, now time.Duration) (n int, wait time.Duration) {
+func (p *pipe) pop(to []queued, now time.Duration) (n int, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for n < len(to) && p.n > 0 && p.ring[p.head].due <= now+slack {
@@ -200,12 +202,13 @@ func (p *pipe) pop(to []packet, now time.Duration) (n int, wait time.Duration) {
 	return n, wait
 }
 
-func (p *pipe) deliver(packets []packet) {
+func (p *pipe) deliver(packets []queued) {
 	for _, k := range packets {
 		if p.filter.silent.Load() {
 			p.count.filtered.Add(1)
 			continue
 		}
+		p.tap.saw(p.up, k.data, p.epoch.Add(k.came), time.Now())
 		// An interface that is down refuses the packet, as a pulled cable loses it.
 		if _, err := p.out.Write(k.data); err == nil {
 			p.count.packets.Add(1)

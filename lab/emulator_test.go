@@ -12,7 +12,7 @@ import (
 // test's choice.
 func testPipe(t *testing.T, d Direction, seed uint64) *pipe {
 	t.Helper()
-	p, err := newPipe(nil, nil, d, new(filter), seed)
+	p, err := newPipe(nil, nil, d, new(filter), new(tap), seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func testPipe(t *testing.T, d Direction, seed uint64) *pipe {
 
 // due takes everything out of a pipe and returns when it was due.
 func due(p *pipe) (at []time.Duration) {
-	var to [batch]packet
+	var to [batch]queued
 	for {
 		n, _ := p.pop(to[:], math.MaxInt64/2)
 		if n == 0 {
@@ -132,7 +132,7 @@ func TestPipeBoundsMemoryWithoutRate(t *testing.T) {
 
 func TestPipeDoesNotAllocatePerPacket(t *testing.T) {
 	p := testPipe(t, Direction{}, 1)
-	var to [batch]packet
+	var to [batch]queued
 	buf := make([]byte, mtu)
 	if n := testing.AllocsPerRun(1000, func() {
 		buf = p.take(buf[:100], 0)

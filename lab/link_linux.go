@@ -19,6 +19,7 @@ type Link struct {
 	files    [2]*os.File
 	up, down *pipe
 	filter   filter
+	tap      tap // of both directions
 	loops    sync.WaitGroup
 }
 
@@ -34,7 +35,7 @@ type Counters struct {
 // newLink joins two interfaces, near being the one towards home; Up leads from
 // near to far. Plug is the one that Down takes away. It must not be up yet.
 func newLink(name string, near, far, plug *iface, shape Shape, seed uint64) (*Link, error) {
-	l := &Link{Name: name, plug: plug}
+	l := &Link{Name: name, plug: plug, tap: tap{link: name}}
 	for i, end := range []*iface{near, far} {
 		f, err := openTUN(end.host, end.name)
 		if err != nil {
@@ -43,12 +44,13 @@ func newLink(name string, near, far, plug *iface, shape Shape, seed uint64) (*Li
 		l.files[i] = f
 	}
 	var err error
-	if l.up, err = newPipe(l.files[0], l.files[1], shape.Up, &l.filter, 2*seed); err != nil {
+	if l.up, err = newPipe(l.files[0], l.files[1], shape.Up, &l.filter, &l.tap, 2*seed); err != nil {
 		return nil, errors.Join(fmt.Errorf("link %s: %w", name, err), l.close())
 	}
-	if l.down, err = newPipe(l.files[1], l.files[0], shape.Down, &l.filter, 2*seed+1); err != nil {
+	if l.down, err = newPipe(l.files[1], l.files[0], shape.Down, &l.filter, &l.tap, 2*seed+1); err != nil {
 		return nil, errors.Join(fmt.Errorf("link %s: %w", name, err), l.close())
 	}
+	l.up.up = true
 	for _, p := range []*pipe{l.up, l.down} {
 		l.loops.Go(p.read)
 		l.loops.Go(p.write)

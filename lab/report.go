@@ -18,6 +18,8 @@ type Report struct {
 	Error    string   `json:"error,omitempty"` // what ended the run early
 	Seconds  float64  `json:"seconds"`         // that the run took
 	Works    bool     `json:"works"`
+	// Setup is what the scenario "setup" measured besides.
+	Setup *SetupTimes `json:"setup,omitempty"`
 }
 
 // A Figure is one measured value, with the target it is held against, if any.
@@ -49,14 +51,15 @@ func (t *Target) met(v float64) bool {
 	return (t.AtLeast == nil || v >= *t.AtLeast) && (t.AtMost == nil || v <= *t.AtMost)
 }
 
-func (t *Target) text() string {
+// Text writes the bound, or nothing for no target.
+func (t *Target) Text() string {
 	switch {
 	case t == nil:
 		return ""
 	case t.AtLeast != nil:
-		return "≥ " + numberText(*t.AtLeast)
+		return "≥ " + NumberText(*t.AtLeast)
 	}
-	return "≤ " + numberText(*t.AtMost)
+	return "≤ " + NumberText(*t.AtMost)
 }
 
 func (r *Report) figure(name string, value float64, unit string, target *Target) {
@@ -106,13 +109,18 @@ func (r *Report) Print(w io.Writer) error {
 			met = map[bool]string{true: "met", false: "miss"}[*f.Met]
 		}
 		// Padded by hand, for tabwriter aligns all columns to the same side.
-		fmt.Fprintf(t, "  %s\t%8s %s\t%s\t%s\n", f.Name, numberText(f.Value), f.Unit, f.Target.text(), met)
+		fmt.Fprintf(t, "  %s\t%8s %s\t%s\t%s\n", f.Name, NumberText(f.Value), f.Unit, f.Target.Text(), met)
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	if err := printChecks(w, r.Checks); err != nil {
 		return err
+	}
+	if r.Setup != nil {
+		if err := r.Setup.print(w); err != nil {
+			return err
+		}
 	}
 	if r.Error != "" {
 		fmt.Fprintf(w, "  ended early: %s\n", r.Error)
@@ -128,8 +136,8 @@ func printChecks(w io.Writer, checks []Check) error {
 	return t.Flush()
 }
 
-// numberText writes a number with about three digits that matter.
-func numberText(v float64) string {
+// NumberText writes a number with about three digits that matter.
+func NumberText(v float64) string {
 	switch {
 	case v == float64(int64(v)):
 		return strconv.FormatInt(int64(v), 10)

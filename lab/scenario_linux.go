@@ -31,6 +31,8 @@ func Scenarios() []Scenario {
 			About: "servers that refuse, cannot be reached, do not exist or do not answer"},
 		{Name: "gateway-crash", Takes: 7 * time.Second, run: gatewayCrash,
 			About: "the gateway is killed and started again, then stopped"},
+		{Name: "setup", Takes: 6 * time.Minute, run: setup,
+			About: "what opening a connection costs: direct, SOCKS5 step by step, pipelined, through the gateway"},
 		{Name: "many", Takes: 12 * time.Second, run: many,
 			About: "5,000 connections at once to a gateway that may open 1,024 files"},
 	}

@@ -17,6 +17,7 @@ tributary lab demo               [--json] [--log]
 tributary lab list
 tributary lab run NAME...|all    [--json] [--log]
 tributary lab shell              [--log]
+tributary lab measurements DIR [REPORT]
 
 Emulated links in network namespaces: a home with a DSL and an LTE line, a relay
 and a final server, all on this machine, with this very program as gateway and
@@ -25,7 +26,10 @@ relay. Needs Linux and root, and changes nothing outside its own namespaces.
 demo   does the main job once and measures it, in less than two minutes
 list   names the scenarios, which are good and bad days
 run    runs them; a missed target is shown, only a broken function is a failure
-shell  gives a shell in the home host, with gateway and relay running`
+shell  gives a shell in the home host, with gateway and relay running
+measurements
+       runs setup and writes its page and figures into a directory, or those of
+       an earlier "lab run setup --json" that is in a file`
 
 func runLab(ctx context.Context, std stdio, args []string) error {
 	fs := newFlags("lab", labUsage, std)
@@ -45,6 +49,8 @@ func runLab(ctx context.Context, std stdio, args []string) error {
 	switch verb, names := rest[0], rest[1:]; {
 	case verb == "run":
 		return l.run(ctx, names)
+	case verb == "measurements":
+		return l.measurements(ctx, names)
 	case verb != "demo" && verb != "list" && verb != "shell":
 		return labUsageError("no command %q", verb)
 	case len(names) > 0:

@@ -43,7 +43,8 @@ func runMeasure(ctx context.Context, std stdio, args []string) error {
 	if err != nil {
 		return err
 	}
-	hidePassword(*via)
+	way := strings.Clone(*via) // hidePassword overwrites the original
+	hidePassword(way)
 	if len(rest) == 0 || rest[0] != "setup" {
 		return measureUsageError("what to measure is missing: setup")
 	}
@@ -52,7 +53,7 @@ func runMeasure(ctx context.Context, std stdio, args []string) error {
 		return measureUsageError("want one URL, got %d", len(rest)-1)
 	}
 	if s.Target, err = measure.ParseTarget(rest[1]); err == nil {
-		s.Via, err = measure.ParseVia(*via)
+		s.Via, err = measure.ParseVia(way)
 	}
 	if err == nil && *sizes != "" {
 		s.Sizes, err = measure.ParseSizes(*sizes)
@@ -82,7 +83,7 @@ func hidePassword(via string) {
 	}
 	user, _, _ := strings.Cut(strings.TrimPrefix(via, u.Scheme+"://"), "@")
 	if _, password, ok := strings.Cut(user, ":"); ok {
-		hideSecret(strings.Clone(password))
+		hideSecret(password)
 	}
 }
 

@@ -42,15 +42,15 @@ func (l Ladder) SVG() []byte {
 	if len(l.Links) > 1 {
 		y = l.legend(d, y+4)
 	}
-	top := y + 40
+	top := y + 48
 	last := l.last()
 	s := scale{low: 0, high: last, from: top, to: top + math.Min(last*ladderScale, maxLadder)}
 	bottom := s.to + 16
 	l.times(d, s)
 	for i, name := range l.Hosts {
 		x := l.host(i)
-		d.write(`<text class="bold" x="%v" y="%v" text-anchor="middle">%v</text>`, x, top-18, name)
-		d.write(`<path class="axis" d="M%v %vV%v"/>`, x, top-8, bottom)
+		d.write(`<text class="bold" x="%v" y="%v" text-anchor="middle">%v</text>`, x, top-26, name)
+		d.write(`<path class="axis" d="M%v %vV%v"/>`, x, top-17, bottom)
 	}
 	for _, a := range l.Arrows {
 		l.arrow(d, a, s)
