@@ -30,6 +30,7 @@ type shadowRelay struct {
 	server shadowsocks.Server
 	skew   time.Duration // of the relay's clock
 	dials  int
+	near   *proxytest.End // of the last connection
 	how    string // what the port does: "", refuses, swallows, resets, mute
 }
 
@@ -74,6 +75,7 @@ func (s *shadowRelay) dial(ctx context.Context) (net.Conn, error) {
 		return nil, syscall.ECONNREFUSED
 	}
 	near, far := proxytest.Wire(rtR / 2)
+	s.near = near
 	s.served.Go(func() {
 		defer far.Close()
 		first := make([]byte, 2048)
@@ -156,7 +158,12 @@ func TestColdByShadowsocks(t *testing.T) {
 						t.Errorf("%v off: %q after %v, want %q after %v", skew, got, took, want2, want)
 					}
 				}
-				if s.dials != 2 {
+				c, err := s.dialer.DialStream(s.ctx, webServer, []byte(early))
+				if err != nil || s.near.Count().Writes != 1 {
+					t.Errorf("the opening took %d writes, %v", s.near.Count().Writes, err)
+				}
+				c.Close()
+				if s.dials != 3 {
 					t.Errorf("%d connections by Shadowsocks", s.dials)
 				}
 			})

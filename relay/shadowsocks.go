@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -219,7 +220,8 @@ func readMemo(dir string) (*memo, error) {
 	return m, nil
 }
 
-// writeMemo puts the file in place in one step.
+// writeMemo puts the file in place in one step that survives a power cut: else an
+// older one would come back, with a floor below what was accepted since.
 func writeMemo(dir string, m memo) error {
 	path := filepath.Join(dir, memoFile)
 	text, err := json.Marshal(m)
@@ -228,15 +230,34 @@ func writeMemo(dir string, m memo) error {
 		if text = append(text, '\n'); bytes.Equal(old, text) {
 			return nil
 		}
-		err = os.WriteFile(path+".new", text, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
+		err = replaceFile(path, text)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+func replaceFile(path string, text []byte) error {
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil || runtime.GOOS == "windows" { // which syncs no directory
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // startMemo notes the port and returns the floor for the timestamps of openings.

@@ -104,6 +104,12 @@ func newSite(t *testing.T) *site {
 			t.Error(err)
 		}
 	})
+	return siteOn(t, n)
+}
+
+// siteOn builds the binary for a network that is there.
+func siteOn(t *testing.T, n *lab.Network) *site {
+	t.Helper()
 	s := &site{net: n, dir: t.TempDir()}
 	build := exec.Command("go", "build", "-o", s.binary(), ".")
 	if out, err := build.CombinedOutput(); err != nil {
