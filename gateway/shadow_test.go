@@ -31,7 +31,7 @@ type shadowRelay struct {
 	skew   time.Duration // of the relay's clock
 	dials  int
 	near   *proxytest.End // of the last connection
-	how    string // what the port does: "", refuses, swallows, resets, mute
+	how    string         // what the port does: "", refuses, swallows, resets, mute
 }
 
 func (w *world) withShadowsocks(skew time.Duration) *shadowRelay {
