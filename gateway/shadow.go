@@ -36,6 +36,7 @@ type shadow struct {
 	mu    sync.Mutex
 	clock time.Time // the relay's
 	at    time.Time // ours when it was so; zero when nothing is known
+	wall  time.Time // the same, as the wall clock had it
 	avoid time.Time // until then
 }
 
@@ -49,7 +50,7 @@ func (s *shadow) learn(notBefore time.Time) {
 	if off := clock.Sub(s.clock.Add(now.Sub(s.at))); off > clockSlack || off < -clockSlack {
 		s.avoid = time.Time{} // if that was the trouble, it is over
 	}
-	s.clock, s.at = clock, now
+	s.clock, s.at, s.wall = clock, now, now.Round(0)
 }
 
 // now returns the relay's time.
@@ -66,7 +67,7 @@ func (s *shadow) usable() bool {
 	if s.port == 0 || s.at.IsZero() || now.Before(s.avoid) {
 		return false
 	}
-	drift := now.Round(0).Sub(s.at.Round(0)) - now.Sub(s.at) // the wall clock's less the other's
+	drift := now.Round(0).Sub(s.wall) - now.Sub(s.at)
 	return drift < clockSlack && drift > -clockSlack
 }
 

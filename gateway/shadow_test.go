@@ -85,7 +85,7 @@ func (s *shadowRelay) dial(ctx context.Context) (net.Conn, error) {
 		}
 		st, err := s.server.Accept(first[:n], far, s.now)
 		switch {
-		case err != nil || s.how == "resets":
+		case err != nil || !st.Own || s.how == "resets":
 			splice.Abort(far)
 			return
 		case s.how == "mute":
@@ -259,6 +259,25 @@ func TestColdWhileTheRelayIsDown(t *testing.T) {
 			t.Error("Shadowsocks is held to be what is wrong")
 		}
 	})
+}
+
+// A host that slept, or whose clock was set, does not know the relay's clock until
+// it has met the relay again.
+func TestClockIsForgotten(t *testing.T) {
+	for _, off := range []time.Duration{time.Minute, -time.Minute} {
+		inBubble(t, func(t *testing.T, w *world) {
+			s := w.withShadowsocks(0)
+			s.meet(t)
+			sh := &s.dialer.upstream.shadow
+			sh.wall = sh.wall.Add(off)
+			if sh.usable() {
+				t.Errorf("%v off, and relied on", off)
+			}
+			if s.meet(t); !sh.usable() {
+				t.Errorf("%v off, and not learnt anew", off)
+			}
+		})
+	}
 }
 
 // A new clock may be what helps.

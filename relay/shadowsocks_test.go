@@ -90,7 +90,7 @@ func TestShadowsocksRefusals(t *testing.T) {
 					r.servers.Refuse(to, reason)
 					c := splice.Sealed(r.knock(), nil, r.sealedClient(t, to, own))
 					began := time.Now()
-					c.Write([]byte("early"))
+					go c.Write([]byte(strings.Repeat("early", 10_000))) // more than is read
 					err := shadowsocks.ReadOutcome(c)
 					if own && proxy.ReasonOf(err) != reason {
 						t.Errorf("got %v", err)
@@ -151,6 +151,20 @@ func TestShadowsocksStrangers(t *testing.T) {
 			if err := r.config.Accounts.Remove(account.Default); err != nil {
 				panic(err)
 			}
+			return o
+		}, time.Second},
+		{"an account removed after use", func(r *testRelay, o []byte) []byte {
+			first := r.knock()
+			first.Write(o)
+			time.Sleep(time.Second)
+			first.Close()
+			id, _ := loadIdentity(r.config.StateDir)
+			key := shadowsocks.Key(r.account.Secret.Key())
+			if err := r.config.Accounts.Remove(account.Default); err != nil {
+				panic(err)
+			}
+			time.Sleep(time.Second)
+			o, _ = shadowsocks.NewClient(shadowsocks.IdentityKey(id.pin), key, address("192.0.2.80:80"), true, time.Now).Seal(nil, nil)
 			return o
 		}, time.Second},
 		{"a recorded opening", func(r *testRelay, o []byte) []byte {
@@ -295,6 +309,37 @@ func TestShadowsocksMemo(t *testing.T) {
 	if _, err := startMemo(dir, 8388, now); err == nil || !strings.Contains(err.Error(), memoFile) {
 		t.Errorf("damaged: %v", err)
 	}
+}
+
+// A removed account is none, even for who knows its hash: there is no key to try.
+func TestShadowsocksUser(t *testing.T) {
+	inBubble(t, withShadowsocks, func(t *testing.T, r *testRelay) {
+		hash := shadowsocks.UserHash(r.account.Secret.Key())
+		name, key, ok := r.shadow.user(hash)
+		if !ok || name != account.Default || key != r.account.Secret.Key() {
+			t.Errorf("user %q, %v", name, ok)
+		}
+		added, err := r.config.Accounts.Add("ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(userRefresh)
+		if name, _, ok := r.shadow.user(shadowsocks.UserHash(added.Secret.Key())); !ok || name != "ada" {
+			t.Errorf("user %q, %v, want the new one", name, ok)
+		}
+		if err := r.config.Accounts.Remove(account.Default); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, ok := r.shadow.user(hash); ok {
+			t.Error("a removed account is found")
+		}
+		if _, err := r.config.Accounts.Add(account.Default); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, ok := r.shadow.user(hash); ok {
+			t.Error("an account made anew has its old hash")
+		}
+	})
 }
 
 func TestShadowsocksPort(t *testing.T) {

@@ -89,9 +89,7 @@ func (c *SealedConn) read(p []byte, below func([]byte) (int, error)) (int, error
 		}
 	}
 	n := copy(p, c.plain)
-	if c.plain = c.plain[n:]; len(c.plain) == 0 && c.from == c.to {
-		c.release()
-	}
+	c.plain = c.plain[n:]
 	return n, nil
 }
 

@@ -15,6 +15,7 @@ type testFraming struct {
 	said string // comes before the first byte
 	size int    // of the next part, 0 while the length is next
 	end  bool
+	lax  bool // TCP's end will do
 }
 
 func (f *testFraming) Seal(b, plain []byte) ([]byte, error) {
@@ -52,7 +53,7 @@ func (f *testFraming) Open(part []byte) ([]byte, error) {
 	return nil, nil
 }
 
-func (f *testFraming) Whole() bool { return f.end }
+func (f *testFraming) Whole() bool { return f.end || f.lax }
 
 func sealedLeg(multipath bool) leg {
 	return func(t testing.TB) (Conn, Conn) {
@@ -68,6 +69,14 @@ func TestEndOfTCPInsideAPartIsUnexpected(t *testing.T) {
 		far.CloseWrite()
 		if b, err := io.ReadAll(Sealed(near, nil, &testFraming{})); err != io.ErrUnexpectedEOF {
 			t.Errorf("%q reads as %q, %v", sent, b, err)
+		}
+	}
+	for sent, want := range map[string]error{"": nil, "\x00\x03abc": nil, "\x00": io.ErrUnexpectedEOF, "\x00\x03ab": io.ErrUnexpectedEOF} {
+		near, far := socketPair(t, false)
+		fmt.Fprint(far, sent)
+		far.CloseWrite()
+		if b, err := io.ReadAll(Sealed(near, nil, &testFraming{lax: true})); err != want {
+			t.Errorf("%q reads as %q, %v, want %v", sent, b, err, want)
 		}
 	}
 }
