@@ -311,6 +311,38 @@ func TestShadowsocksMemo(t *testing.T) {
 	}
 }
 
+// While something recorded before could be replayed the port is closed; then it
+// opens by itself.
+func TestShadowsocksPortOpensLater(t *testing.T) {
+	newest := time.Now().Unix() + 1
+	s := serve(t, func(c *Config) {
+		withShadowsocks(c)
+		if err := writeMemo(c.StateDir, memo{Port: 8388, Newest: &newest}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	at := s.Shadowsocks().String()
+	if c, err := net.Dial("tcp", at); err == nil {
+		c.Close()
+		t.Error("the port is open at once")
+	}
+	for {
+		if c, err := net.Dial("tcp", at); err == nil {
+			c.Close()
+			break
+		}
+		if time.Now().Unix() > newest+10 {
+			t.Fatal("the port does not open")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if now := time.Now().Unix(); now <= newest {
+		t.Errorf("opened at %d, want after %d", now, newest)
+	}
+	s.stop()
+	s.wait(t)
+}
+
 // A removed account is none, even for who knows its hash: there is no key to try.
 func TestShadowsocksUser(t *testing.T) {
 	inBubble(t, withShadowsocks, func(t *testing.T, r *testRelay) {
