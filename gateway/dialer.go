@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"tributary/proxy"
 )
@@ -29,7 +30,7 @@ func (d *dialer) DialStream(ctx context.Context, to proxy.Addr, early []byte) (p
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	t := &tunnel{ctx: ctx, cancel: cancel, dialer: d, to: to, sent: bytes.Clone(early)}
+	t := &tunnel{ctx: ctx, cancel: cancel, dialer: d, to: to, sent: bytes.Clone(early), until: time.Now().Add(openTime)}
 	if err := t.open(); err != nil {
 		cancel()
 		return nil, err
@@ -42,14 +43,14 @@ func (d *dialer) DialStream(ctx context.Context, to proxy.Addr, early []byte) (p
 }
 
 // get returns a connection for a request's nth try: a warm one first. If that
-// was dead, others may be too, so then a new one.
-func (d *dialer) get(ctx context.Context, to proxy.Addr, try int) (*relayConn, error) {
+// was dead, others may be too, so then a new one, made until a time.
+func (d *dialer) get(ctx context.Context, to proxy.Addr, try int, until time.Time) (*relayConn, error) {
 	if try == 1 {
 		if c := d.pool.take(); c != nil {
 			return c, nil
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	c, err := d.cold(ctx, to)
 	if err != nil {

@@ -145,7 +145,7 @@ func TestFlowsCount(t *testing.T) {
 		w.overSockets(t, multipath, dsl)
 		f := newFlows()
 		w.dialer.upstream.track = f.track
-		conn, err := w.dialer.get(w.ctx, otherServer, 2)
+		conn, err := w.dialer.get(w.ctx, otherServer, 2, time.Now().Add(openTime))
 		must(t, err)
 		must(t, w.dialer.upstream.login(conn))
 		if multipath {
@@ -156,7 +156,7 @@ func TestFlowsCount(t *testing.T) {
 		}
 		f.byAddress() // the tick: a link is heard while the connection is open both ways
 		conn.pending = false
-		tun := &tunnel{ctx: w.ctx, cancel: func() {}, dialer: w.dialer, to: otherServer}
+		tun := &tunnel{ctx: w.ctx, cancel: func() {}, dialer: w.dialer, to: otherServer, until: time.Now().Add(openTime)}
 		tun.conn.Store(conn)
 		must(t, tun.request(conn))
 		stream, err := tun.Settle()
@@ -278,14 +278,12 @@ func TestUnacknowledgedBytesGoAgain(t *testing.T) {
 	}
 }
 
-// A path that swallows everything is given up after a second, for one that works.
-func TestSilentConnectionIsGivenUp(t *testing.T) {
-	if !inNamespace(t) {
-		return
-	}
+// newSilentWorld has one warm connection, from which nothing comes back any more
+// although what it sends arrives.
+func newSilentWorld(t *testing.T) *world {
 	w := newWorld(t)
-	defer w.end()
 	w.servers.Handle(otherServer, answers)
+	w.servers.Handle(webServer, answers)
 	for _, a := range []string{"10.1.0.1/32", "10.2.0.1/32"} {
 		addAddr(t, "lo", a)
 	}
@@ -311,6 +309,16 @@ func TestSilentConnectionIsGivenUp(t *testing.T) {
 	w.dialer.upstream.dial = func(ctx context.Context, _ netip.Addr, _ netip.AddrPort) (net.Conn, error) {
 		return dialMultipath(ctx, netip.MustParseAddr("10.2.0.1"), to)
 	}
+	return w
+}
+
+// A path that swallows everything is given up after a second, for one that works.
+func TestSilentConnectionIsGivenUp(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	w := newSilentWorld(t)
+	defer w.end()
 	began := time.Now()
 	c, err := w.dialer.DialStream(w.ctx, otherServer, nil)
 	must(t, err)
@@ -323,6 +331,32 @@ func TestSilentConnectionIsGivenUp(t *testing.T) {
 	if got, err := read(c); got != `got 5 bytes "hello", <nil>` || err != nil {
 		t.Errorf("read %q, %v", got, err)
 	}
+	splice.Abort(c)
+}
+
+// With bytes of the client on the way silence proves nothing: they may have been
+// delivered, and were here. They are not sent again, and the client hears of it
+// within 5 s.
+func TestSilenceRepeatsNothing(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	w := newSilentWorld(t)
+	defer w.end()
+	began := time.Now()
+	c, err := w.dialer.DialStream(w.ctx, webServer, []byte("order one pizza"))
+	must(t, err)
+	if _, err := read(c); err == nil {
+		t.Error("there is an answer")
+	}
+	if took := time.Since(began); took < openTime-time.Second || took > openTime+time.Second {
+		t.Errorf("gave up after %v, want about %v", took, openTime)
+	}
+	time.Sleep(2 * silenceTime)
+	if d := w.servers.Dialed(); len(d) > 1 {
+		t.Errorf("dialled %v", d)
+	}
+	w.wantMoves(t, 0)
 	splice.Abort(c)
 }
 

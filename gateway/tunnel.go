@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,10 @@ const (
 	// answerTime is how long the relay may take to say what became of a request.
 	// Its own attempts end after 10 s.
 	answerTime = 15 * time.Second
+
+	// openTime is how long a request may go, over all its tries, without the relay's
+	// kernel acknowledging it. Clients get an error within 5 s.
+	openTime = 4800 * time.Millisecond
 
 	// silenceTime is how long a request may go without even the relay's kernel
 	// acknowledging it, until its connection counts as dead.
@@ -35,9 +40,10 @@ const (
 // client's bytes can be written at once; until the answer is here they are also
 // kept, so that a connection that turns out to be dead can be replaced.
 //
-// It is replaced only when nothing of the client's was delivered: when the
-// kernel has had no acknowledgement since before the request was written, or when
-// all that was sent is the request itself, which opens a stream and does no more.
+// It is replaced only when nothing of the client's was delivered: when all that
+// was sent is the request itself, which opens a stream and does no more, or when a
+// reset came and the kernel had no acknowledgement since before the request was
+// written. That nobody answers says nothing: the way back alone may be dead.
 type tunnel struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -47,7 +53,8 @@ type tunnel struct {
 	conn     atomic.Pointer[relayConn] // replaced only before the answer
 	answered atomic.Bool
 	closed   atomic.Bool
-	tries    int // used by open alone
+	tries    int       // used by open alone
+	until    time.Time // when the relay must have been heard of
 
 	order sync.Mutex // held while writing before the answer; a write may block
 
@@ -64,7 +71,7 @@ type tunnel struct {
 func (t *tunnel) open() error {
 	for {
 		t.tries++
-		conn, err := t.dialer.get(t.ctx, t.to, t.tries)
+		conn, err := t.dialer.get(t.ctx, t.to, t.tries, t.until)
 		if err != nil {
 			return err
 		}
@@ -130,7 +137,7 @@ func (t *tunnel) Settle() (splice.Conn, error) {
 			t.Close()
 			return nil, err
 		}
-		again := t.replaceable(conn) // asks the socket, so before it is closed
+		again := t.replaceable(conn, err) // asks the socket, so before it is closed
 		if conn.tls == nil && !t.closed.Load() {
 			t.dialer.upstream.shadow.failed(true)
 		}
@@ -147,8 +154,10 @@ func (t *tunnel) Settle() (splice.Conn, error) {
 
 // answer reads the relay's answers to what request wrote.
 func (t *tunnel) answer(conn *relayConn) error {
-	quiet := time.AfterFunc(max(silenceTime, 3*conn.setup), func() { t.giveUpSilence(conn) })
+	quiet := time.AfterFunc(max(silenceTime, 3*conn.setup), func() { t.giveUpSilence(conn, false) })
 	defer quiet.Stop()
+	dead := time.AfterFunc(time.Until(t.until), func() { t.giveUpSilence(conn, true) })
+	defer dead.Stop()
 	if conn.pending {
 		if err := t.dialer.upstream.loginAnswer(conn); err != nil {
 			return err
@@ -167,19 +176,25 @@ func (t *tunnel) answer(conn *relayConn) error {
 	return conn.SetDeadline(time.Time{})
 }
 
-// giveUpSilence ends a connection that swallowed the request. It leaves alone one
-// that carries bytes of the client: they may be on their way still, and the
-// kernel moves them to another link by itself.
-func (t *tunnel) giveUpSilence(conn *relayConn) {
+// giveUpSilence ends a connection that swallowed the request, so that another is
+// tried. At first it leaves alone one that carries bytes of the client: they may
+// be on their way still, and the kernel moves them to another link by itself. In
+// the end it gives up those too.
+func (t *tunnel) giveUpSilence(conn *relayConn, inTheEnd bool) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	n, ok := conn.acked()
-	if ok && t.baseOK && n == t.base && len(t.sent) == 0 && !t.overflow {
-		conn.SetReadDeadline(time.Unix(1, 0))
+	silent := ok && t.baseOK && n == t.base
+	bare := len(t.sent) == 0 && !t.overflow
+	t.mu.Unlock()
+	if !silent || !bare && !inTheEnd {
+		return
 	}
+	conn.SetReadDeadline(time.Unix(1, 0))
+	t.dialer.pool.suspect()
 }
 
-func (t *tunnel) replaceable(conn *relayConn) bool {
+// replaceable reports whether another connection may be tried after err.
+func (t *tunnel) replaceable(conn *relayConn, err error) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed.Load() || t.overflow || t.tries >= tries {
@@ -187,6 +202,9 @@ func (t *tunnel) replaceable(conn *relayConn) bool {
 	}
 	if len(t.sent) == 0 {
 		return true
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
 	}
 	n, ok := conn.acked()
 	return ok && t.baseOK && n == t.base

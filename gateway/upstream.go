@@ -26,6 +26,10 @@ const (
 	// authenticated. Clients get an error after this, so it is below their 5 s.
 	connectTime = 4500 * time.Millisecond
 
+	// resolveTime is how long the relay's name may take to resolve when an address
+	// that worked is known.
+	resolveTime = 500 * time.Millisecond
+
 	// nextLinkAfter is how long one link gets before the next is tried beside it.
 	// It is the attempt delay of RFC 8305 section 5.
 	nextLinkAfter = 250 * time.Millisecond
@@ -284,9 +288,15 @@ func (u *upstream) addresses(ctx context.Context) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(u.to.Host); err == nil {
 		return []netip.Addr{a.Unmap()}, nil
 	}
+	good := u.lastGood.Load()
+	if good != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, resolveTime)
+		defer cancel()
+	}
 	addrs, err := u.resolve(ctx, u.to.Host)
 	if err != nil {
-		if good := u.lastGood.Load(); good != nil {
+		if good != nil {
 			return []netip.Addr{*good}, nil
 		}
 		return nil, err

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"tributary/durable"
 )
 
 // journalName is the journal's file in the state directory. A relay and a gateway
@@ -163,7 +165,7 @@ func (j *journal) write() error {
 	if err != nil {
 		return fmt.Errorf("write journal of link changes: %w", err)
 	}
-	if err := replaceFile(j.path, append(b, '\n')); err != nil {
+	if err := durable.WriteFile(j.path, append(b, '\n')); err != nil {
 		return fmt.Errorf("write journal of link changes: %w", err)
 	}
 	return nil
@@ -179,25 +181,4 @@ func (j *journal) clear() error {
 		return fmt.Errorf("remove journal of link changes: %w", err)
 	}
 	return nil
-}
-
-func replaceFile(path string, b []byte) error {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -75,7 +75,7 @@ func (l *linux) claim(role string) (idle string, err error) {
 	}
 	l.lock, err = net.Listen("unix", lockName+role)
 	if errors.Is(err, unix.EADDRINUSE) {
-		return "another gateway manages the links of this host; stop it first", nil
+		return "another " + role + " manages the kernel settings of this host; stop it first", nil
 	}
 	return "", err
 }

@@ -8,15 +8,20 @@ type limits struct {
 	total, perAccount int
 
 	mu        sync.Mutex
-	now       int
+	now       int // all of them
+	known     int // those of accounts among them
 	byAccount map[string]int
 }
+
+// strangerShare is the part of all connections, one in so many, that those who
+// have not logged in may hold: people with accounts must get in whoever knocks.
+const strangerShare = 4
 
 // enter admits a connection, or says that there are too many.
 func (l *limits) enter() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.now >= l.total {
+	if l.now >= l.total || l.now-l.known >= max(1, l.total/strangerShare) {
 		return false
 	}
 	l.now++
@@ -40,12 +45,14 @@ func (l *limits) enterAccount(name string) bool {
 		l.byAccount = make(map[string]int)
 	}
 	l.byAccount[name]++
+	l.known++
 	return true
 }
 
 func (l *limits) leaveAccount(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.known--
 	if l.byAccount[name]--; l.byAccount[name] == 0 {
 		delete(l.byAccount, name)
 	}

@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"errors"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -12,7 +14,7 @@ import (
 )
 
 func TestLimits(t *testing.T) {
-	l := limits{total: 2, perAccount: 2}
+	l := limits{total: 2 * strangerShare, perAccount: 2}
 	for i, want := range []bool{true, true, false} {
 		if l.enter() != want {
 			t.Errorf("number %d came in: %v", i+1, !want)
@@ -40,6 +42,26 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Strangers fill their share and no more: whoever logs in makes room.
+func TestStrangersHaveAShare(t *testing.T) {
+	l := limits{total: 2 * strangerShare, perAccount: 100}
+	for i := range 2 * strangerShare {
+		if i >= 2 {
+			if l.enter() {
+				t.Fatalf("stranger %d came in beside two others", i+1)
+			}
+			l.enterAccount("a")
+		}
+		if !l.enter() {
+			t.Fatalf("number %d did not come in", i+1)
+		}
+	}
+	l.enterAccount("a")
+	if l.enter() {
+		t.Error("more came in than there is room for")
+	}
+}
+
 // Over an account's limit the client is told so, once it has asked; another place
 // is free as soon as a connection ends.
 func TestAccountLimit(t *testing.T) {
@@ -61,6 +83,35 @@ func TestAccountLimit(t *testing.T) {
 		}
 		second.Close()
 		secondBelow.Close()
+	})
+}
+
+// A login beyond the account's limit does not earn the patience that a warm
+// connection has: else one account could hold every place.
+func TestLoginsBeyondTheLimitDoNotStay(t *testing.T) {
+	inBubble(t, func(c *Config) { c.PerAccount = 1 }, func(t *testing.T, r *testRelay) {
+		var below []*proxytest.End
+		for range 5 {
+			c, end := r.connectTLS(t)
+			c.Write(r.login(t, r.account.Secret.Text()))
+			below = append(below, end)
+		}
+		time.Sleep(handshakeTime + time.Second)
+		open := 0
+		for _, end := range below {
+			end.SetReadDeadline(time.Now().Add(time.Second))
+			var err error
+			for err == nil {
+				_, err = end.Read(make([]byte, 4096))
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				open++
+			}
+			end.Close()
+		}
+		if open != 1 {
+			t.Errorf("%d of 5 connections stay, want the one that the account may have", open)
+		}
 	})
 }
 

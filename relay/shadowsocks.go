@@ -12,11 +12,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 
 	"tributary/account"
+	"tributary/durable"
 	"tributary/mptcp"
 	"tributary/proto/shadowsocks"
 	"tributary/proxy"
@@ -78,9 +78,14 @@ func (e *ShadowsocksError) Error() string { return e.err.Error() }
 // Unwrap returns the cause.
 func (e *ShadowsocksError) Unwrap() error { return e.err }
 
+// clockLag is how far a gateway's idea of our clock may be behind: the certificate
+// from which it has it counts whole seconds. An opening that is refused for being
+// as old as the floor is one too many.
+const clockLag = 2 * time.Second
+
 // wait returns how long it is until openings can be accepted.
 func (s *shadow) wait() time.Duration {
-	return time.Until(time.Unix(s.floor+1, 0))
+	return time.Until(time.Unix(s.floor+1, 0).Add(clockLag))
 }
 
 // open binds the port again if it was too early at first.
@@ -203,19 +208,20 @@ type memo struct {
 	Newest *int64 `json:"newest,omitempty"` // the highest timestamp accepted, seconds since 1970
 }
 
-// readMemo returns nil where there is none.
+// readMemo returns nil where there is none. A damaged one is as good as one from
+// before a crash: nobody knows what was accepted.
 func readMemo(dir string) (*memo, error) {
 	path := filepath.Join(dir, memoFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	m := &memo{}
-	if err == nil {
-		err = json.Unmarshal(text, m)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	m := &memo{}
+	if json.Unmarshal(text, m) != nil {
+		return &memo{}, nil
 	}
 	return m, nil
 }
@@ -230,34 +236,12 @@ func writeMemo(dir string, m memo) error {
 		if text = append(text, '\n'); bytes.Equal(old, text) {
 			return nil
 		}
-		err = replaceFile(path, text)
+		err = durable.WriteFile(path, text)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
-}
-
-func replaceFile(path string, text []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil || runtime.GOOS == "windows" { // which syncs no directory
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // startMemo notes the port and returns the floor for the timestamps of openings.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -14,6 +15,7 @@ import (
 
 	"tributary/config"
 	"tributary/dashboard"
+	"tributary/durable"
 	"tributary/gateway"
 	"tributary/link"
 	"tributary/mptcp"
@@ -51,6 +53,10 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 	}
 	given := strings.Clone(joinText) // hideSecret overwrites the original
 	hideSecret(given)
+	if given == "-" && isTerminal(std.err) {
+		fmt.Fprint(std.err, "Paste the join link: ")
+	}
+	surviveSIGPIPE()
 	state, err := stateDir(c.Links.StateDir)
 	if err != nil {
 		return err
@@ -64,7 +70,7 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 	if given != "" {
 		// Not before the relay has accepted it: a wrong link must not replace a good one.
 		c.Gateway.Joined = func() {
-			if err := os.WriteFile(filepath.Join(state, joinFile), []byte(c.Gateway.Relay.Text()+"\n"), 0o600); err != nil {
+			if err := durable.WriteFile(filepath.Join(state, joinFile), []byte(c.Gateway.Relay.Text()+"\n")); err != nil {
 				log.Warn("the join link is not remembered", "err", err)
 			}
 		}
@@ -131,22 +137,22 @@ const joinFile = "join"
 func joinLink(dir, text string, stdin io.Reader) (join.Link, error) {
 	path := filepath.Join(dir, joinFile)
 	if text == "-" {
-		b, err := io.ReadAll(io.LimitReader(stdin, 4096))
-		if err != nil {
+		line, err := bufio.NewReader(io.LimitReader(stdin, 4096)).ReadString('\n')
+		if err != nil && err != io.EOF {
 			return join.Link{}, fmt.Errorf("read the join link: %w", err)
 		}
-		text = string(b)
+		text = line
 	}
 	if text != "" {
 		l, err := join.Parse(text)
 		if err != nil {
-			return join.Link{}, &usageError{fmt.Errorf("join link: %w", err), "copy the whole line that the relay printed, in single quotes"}
+			return join.Link{}, &usageError{err, "copy the whole line that the relay printed, in single quotes"}
 		}
 		return l, nil
 	}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return join.Link{}, &usageError{errors.New("no relay to join"), "run \"tributary relay\" on the server, then: tributary gateway --join 'LINK'"}
+		return join.Link{}, &usageError{errors.New("no relay to join"), "run \"tributary relay\" on the server, then tributary gateway --join - here, and paste the link"}
 	} else if err != nil {
 		return join.Link{}, fmt.Errorf("read the remembered join link: %w", err)
 	}

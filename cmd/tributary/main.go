@@ -43,7 +43,11 @@ type stdio struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup wants it
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
@@ -88,7 +92,7 @@ func overview(w io.Writer) {
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-9s %s\n", c.name, c.does)
 	}
-	fmt.Fprint(w, "\nOn the server:  tributary relay            (prints a join link)\nAt home:        tributary gateway --join 'LINK'\nTry it first:   tributary lab demo\n")
+	fmt.Fprint(w, "\nOn the server:  tributary relay            (prints a join link)\nAt home:        tributary gateway --join -   (and paste the link)\nTry it first:   tributary lab demo\n")
 }
 
 // printError prints an error's lines, each with the program's name, and its hint.

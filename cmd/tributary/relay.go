@@ -80,7 +80,7 @@ func printJoinLink(w io.Writer, r *relay.Relay) {
 		if isTerminal(w) {
 			printQR(w, l.Text())
 		}
-		fmt.Fprintf(w, "On the other side:  tributary gateway --join 'LINK'\n")
+		fmt.Fprintf(w, "On the other side:  tributary gateway --join -   (and paste the link)\n")
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"golang.org/x/term"
 	"rsc.io/qr"
@@ -53,6 +55,11 @@ func printQR(w io.Writer, text string) {
 	}
 	io.WriteString(w, b.String()+"\n")
 }
+
+// surviveSIGPIPE keeps a server alive whose log nobody reads any more, such as one
+// piped to a program that was interrupted with it: it has work to undo. It does
+// not ignore the signal, which children would inherit.
+func surviveSIGPIPE() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // hintOf returns an error's hint, or "".
 func hintOf(err error) string {
