@@ -27,7 +27,8 @@ lab: build
 	./tributary lab run all
 
 # On a machine that does nothing else.
-measurements: build
+measurements:
+	CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath -o tributary ./cmd/tributary # the page names the commit
 	./tributary lab measurements docs
 
 # Never from the cache: kernel, namespaces and installed programs are part of what

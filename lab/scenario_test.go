@@ -164,3 +164,39 @@ func TestKernelStateSeesChanges(t *testing.T) {
 		}
 	}
 }
+
+// A short run of the scenario "setup" has every point, ladder and picture.
+func TestSetup(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	s, _ := ByName("setup")
+	s.run = func(ctx context.Context, t *trial) error {
+		return setupWith(ctx, t, setupLengths{
+			rtts: []time.Duration{10 * time.Millisecond, 40 * time.Millisecond}, count: 3, reference: 3,
+			sizes: []int64{1e3, 100e3}, sizeCount: 3, large: 1e6, largeCount: 3,
+			opens: 10, within: 500 * time.Millisecond, rest: time.Second, burstBytes: "20k",
+		})
+	}
+	r := runScenario(t, s)
+	if r.Setup == nil || len(r.Setup.Curve) != 2*len(r.Setup.Ways) || len(r.Setup.Sizes) != 6 || len(r.Setup.Burst) != 3 {
+		t.Fatalf("%+v", r.Setup)
+	}
+	for _, name := range []string{LadderSOCKS5, LadderWarm} {
+		if l := r.Setup.Ladders[name]; len(l.Arrows) < 8 {
+			t.Errorf("%s: %+v", name, l)
+		}
+	}
+	for name, svg := range r.Setup.Figures() {
+		if !strings.HasPrefix(string(svg), "<svg") {
+			t.Errorf("%s is no picture", name)
+		}
+	}
+	var page strings.Builder
+	r.Setup.WriteCurve(&page)
+	r.Setup.WriteSizes(&page)
+	r.Setup.WriteBursts(&page)
+	if n := strings.Count(page.String(), "\n"); n != 4+4+5 {
+		t.Errorf("%d lines of tables:\n%s", n, page.String())
+	}
+}

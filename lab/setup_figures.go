@@ -16,9 +16,9 @@ func (s *SetupTimes) Figures() map[string][]byte {
 	}
 	texts := map[string][2]string{
 		LadderSOCKS5: {"SOCKS5 step by step, over Multipath TCP",
-			"Packets of one connection, captured in the lab: R = 40 ms over DSL, 60 ms over LTE, 20 ms from the relay to the final server. Five round trips to the relay until the first byte, and two to the final server."},
+			"Packets captured in the lab: 40 ms over DSL, 60 ms over LTE, 20 ms from relay to final server. Five round trips to the relay until the first byte, and two to the final server."},
 		LadderWarm: {"Tributary, on a warm connection",
-			"Packets of one connection, captured in the same run: the connection to the relay was there, authenticated and joined over both links, before the client came. One round trip to the relay until the first byte, and two to the final server."},
+			"Packets captured in the same run. The connection to the relay was there before the client came, authenticated and joined over both links. One round trip to the relay until the first byte, and two to the final server."},
 	}
 	for name, l := range s.Ladders {
 		l.Title, l.About = texts[name][0], texts[name][1]
@@ -30,7 +30,7 @@ func (s *SetupTimes) Figures() map[string][]byte {
 func (s *SetupTimes) drawCurve() []byte {
 	c := figure.Lines{
 		Title: "Setup time against the round trip",
-		About: "From the client's SYN to the first byte of the answer. Median; whiskers reach the 95th percentile. The best link has R, the second 20 ms more; 20 ms from relay to final server. SOCKS5 is over Multipath TCP.",
+		About: "From the client's SYN to the first byte of the answer. Median; whiskers reach the 95th percentile. The second link has R + 20 ms; 20 ms from relay to final server. SOCKS5 goes over Multipath TCP.",
 		X:     figure.Axis{Name: "R, round trip of the best link (ms)", Ticks: s.lengths()},
 		Y:     figure.Axis{Name: "setup time (ms)"},
 	}

@@ -36,7 +36,8 @@ func (s *SetupTimes) judge(r *Report) {
 	r.figure("first byte, warm, median", warm.First.Median, "ms", atMost(warmMedianMs))
 	r.figure("first byte, warm, p95", warm.First.P95, "ms", atMost(warmP95Ms))
 	r.figure("first byte, cold, median", cold.First.Median, "ms", atMost(coldMs))
-	r.check("a warm request is not slower than direct", warm.First.Median < notSlower*direct.First.Median, "%.2f of the time", warm.First.Median/direct.First.Median)
+	// The quickest of each: what a busy machine adds, it adds to single ones.
+	r.check("a warm request is not slower than direct", warm.First.Min < notSlower*direct.First.Min, "%.2f of the time", warm.First.Min/direct.First.Min)
 	for _, b := range s.Burst {
 		target := func(v float64) *Target {
 			if b.Way != WayWarm {

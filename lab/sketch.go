@@ -59,7 +59,7 @@ func (s sketch) ladder(links []string) figure.Ladder {
 		k := key{e.Link, e.Up, e.From.String()}
 		if i, ok := last[k]; ok && sent-l.Arrows[i].Sent < ms(together) {
 			if a := &l.Arrows[i]; !strings.HasSuffix(a.Text, text) {
-				a.Text += " + " + text
+				a.Text += ", " + text
 			}
 			continue
 		}

@@ -134,8 +134,8 @@ func (r *Report) way() string {
 	for _, word := range []struct {
 		is   bool
 		word string
-	}{{r.Via == "direct", ""}, {r.Password, "with a password"}, {r.Pipelined, "pipelined"}, {r.Multipath, "over MPTCP"}} {
-		if word.is && word.word != "" {
+	}{{r.Password, "with a password"}, {r.Pipelined, "pipelined"}, {r.Multipath, "over MPTCP"}} {
+		if word.is {
 			s += ", " + word.word
 		}
 	}

@@ -140,6 +140,6 @@ func writeMeasurements(w *strings.Builder, r *lab.Report) {
 	r.Setup.WriteSizes(w)
 	w.WriteString("\nMedian and 95th percentile in ms, from the client's SYN to the last byte.\n\n## A burst after a rest\n\n")
 	r.Setup.WriteBursts(w)
-	w.WriteString("\nIn ms. The share with every link joined is read from the captured packets: the fourth packet of each MP_JOIN had arrived\n" +
-		"when the request left.\n")
+	w.WriteString("\nIn ms. The share with every link joined is read from the captured packets: the third packet of each MP_JOIN handshake\n" +
+		"had arrived when the request left.\n")
 }
