@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,11 +37,14 @@ func TestColdIsNoWorseThanDirect(t *testing.T) {
 	if s.link.Shadowsocks != 8388 {
 		t.Fatalf("join link %v", s.link)
 	}
+	var mu sync.Mutex
 	ports := map[uint16]int{}
 	g, err := gateway.New(gateway.Config{
 		SOCKS: netip.MustParseAddrPort("127.0.0.1:0"), Relay: s.link, Log: slog.New(slog.DiscardHandler),
 		Dial: func(ctx context.Context, _ netip.Addr, to netip.AddrPort) (net.Conn, error) {
+			mu.Lock()
 			ports[to.Port()]++
+			mu.Unlock()
 			return lab.Dialer{Host: n.Host("home"), Device: "dsl", MPTCP: true}.DialContext(ctx, "tcp", to.String())
 		},
 	})
@@ -54,7 +58,9 @@ func TestColdIsNoWorseThanDirect(t *testing.T) {
 	time.Sleep(time.Second)
 	end()
 	<-done
-	ports = map[uint16]int{}
+	mu.Lock()
+	clear(ports)
+	mu.Unlock()
 
 	to, _ := proxy.ParseAddr(fmt.Sprintf("server.lab:%d", lab.PortHTTP))
 	request := "GET /hello HTTP/1.0\r\nHost: server.lab\r\n\r\n"
@@ -97,6 +103,8 @@ func TestColdIsNoWorseThanDirect(t *testing.T) {
 		median[what] = all[len(all)/2]
 		t.Logf("%s: median %v, from %v to %v", what, all[len(all)/2], all[0], all[len(all)-1])
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if ports[8388] != 15 || ports[lab.RelayPort] != 0 {
 		t.Errorf("dialled %v, want Shadowsocks alone", ports)
 	}
