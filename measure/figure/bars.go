@@ -76,9 +76,9 @@ func (b Bars) group(d *drawing, g Group, left, wide float64, y scale) {
 		if i < len(g.Texts) {
 			// Upright where there is room, else along the bar.
 			if textWidth(g.Texts[i])*0.88 < bar+2 {
-				d.write(`<text class="small" x="%v" y="%v" text-anchor="middle">%v</text>`, x+bar/2, y.at(v)-5, g.Texts[i])
+				d.write(`<text class="small halo" x="%v" y="%v" text-anchor="middle">%v</text>`, x+bar/2, y.at(v)-5, g.Texts[i])
 			} else {
-				d.write(`<text class="small" transform="translate(%v %v) rotate(-90)">%v</text>`, x+bar/2+4, y.at(v)-5, g.Texts[i])
+				d.write(`<text class="small halo" transform="translate(%v %v) rotate(-90)">%v</text>`, x+bar/2+4, y.at(v)-5, g.Texts[i])
 			}
 		}
 	}
