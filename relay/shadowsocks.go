@@ -177,24 +177,19 @@ func (p *sealedPending) Accept(_ netip.AddrPort, first []byte) (proxy.Conn, erro
 	return p.c, nil
 }
 
-// Bounds on the farewell to a refused gateway, as for SOCKS.
-const (
-	lingerTime  = 2 * time.Second
-	lingerBytes = 256 << 10
-)
-
-// Refuse tells a gateway of ours why. For other clients a reset has to do.
+// Refuse tells a gateway of ours why, as [proxy.HangUp] does but for what still
+// comes, which need not be opened any more. For other clients a reset has to do.
 func (p *sealedPending) Refuse(reason proxy.Reason) error {
 	if !p.own {
 		return splice.Abort(p.c)
 	}
 	defer p.c.Close()
-	p.c.SetDeadline(time.Now().Add(lingerTime))
+	p.c.SetDeadline(time.Now().Add(proxy.LingerTime))
 	if _, err := p.c.Write(shadowsocks.AppendOutcome(nil, &reason)); err != nil {
 		return fmt.Errorf("shadowsocks response: %w", err)
 	}
 	if p.c.CloseWrite() == nil {
-		io.CopyN(io.Discard, p.c.NetConn(), lingerBytes) // or a reset would overtake the answer
+		io.CopyN(io.Discard, p.c.NetConn(), proxy.LingerBytes) // or a reset would overtake the answer
 	}
 	return nil
 }

@@ -2,19 +2,11 @@ package httpconnect
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"strconv"
-	"time"
 
 	"tributary/proxy"
-)
-
-// lingerTime and lingerBytes bound how long a refused client is listened to.
-const (
-	lingerTime  = 2 * time.Second
-	lingerBytes = 256 << 10
 )
 
 // established is the answer of success. It has no header but its first line: RFC
@@ -72,23 +64,10 @@ func appendChallenge(b []byte, again bool) []byte {
 // what the client still sends: to close on unread bytes makes TCP send a reset,
 // which may overtake the answer.
 func hangUp(c proxy.Conn, a *answer, method string) error {
-	if err := writeLast(c, a.appendTo(nil, method)); err != nil {
+	if err := proxy.HangUp(c, a.appendTo(nil, method)); err != nil {
 		return fmt.Errorf("http answer %d: %w", a.status, err)
 	}
 	return fmt.Errorf("http request: answered %d: %w", a.status, a.why)
-}
-
-func writeLast(c proxy.Conn, last []byte) error {
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(lingerTime))
-	if _, err := c.Write(last); err != nil {
-		return err
-	}
-	if err := c.CloseWrite(); err != nil {
-		return nil // the answer is on its way
-	}
-	io.CopyN(io.Discard, c, lingerBytes)
-	return nil
 }
 
 // pending is a request that was read and not answered.
@@ -105,11 +84,11 @@ func (p *pending) Accept(_ netip.AddrPort, first []byte) (proxy.Conn, error) {
 }
 
 // Refuse writes the status of a reason and closes the connection. It returns when
-// the client has closed too, at the latest after [lingerTime].
+// the client has closed too, at the latest after [proxy.LingerTime].
 func (p *pending) Refuse(r proxy.Reason) error {
 	status, typ := Status(r)
 	a := &answer{status: status, errorType: typ, details: r.String(), text: r.String() + "\n"}
-	if err := writeLast(p.c, a.appendTo(nil, http.MethodConnect)); err != nil {
+	if err := proxy.HangUp(p.c, a.appendTo(nil, http.MethodConnect)); err != nil {
 		return fmt.Errorf("http answer %d: %w", status, err)
 	}
 	return nil

@@ -44,7 +44,7 @@ type Server struct {
 // connection, which is what curl and browsers do. The caller bounds the time
 // with a deadline on c; Accept bounds the size, 16 KiB for a request, and the
 // number of tries. When Accept fails, it has told the client why and has closed
-// c, and the error is for the log; that takes up to [lingerTime].
+// c, and the error is for the log; that takes up to [proxy.LingerTime].
 func (s *Server) Accept(c proxy.Conn, first []byte) (*proxy.Request, error) {
 	src := &source{first: first, c: c}
 	br := bufio.NewReaderSize(src, bufferSize)

@@ -30,7 +30,7 @@ type Server struct {
 // one piece with one write. The caller bounds the time with a deadline on c;
 // the size is bounded by the protocol, about 1 KiB. When Accept fails, it has
 // told the client why, where the protocol can, and has closed c, and the error is
-// for the log; that takes up to [lingerTime].
+// for the log; that takes up to [proxy.LingerTime].
 func (s *Server) Accept(c proxy.Conn, first []byte) (*proxy.Request, error) {
 	in := newInput(c, first)
 	version, err := in.peek()
@@ -50,7 +50,7 @@ func (s *Server) Accept(c proxy.Conn, first []byte) (*proxy.Request, error) {
 	switch {
 	case err == nil:
 	case len(in.out) > 0:
-		hangUp(c, in.out)
+		proxy.HangUp(c, in.out)
 		return nil, err
 	default:
 		c.Close()
@@ -176,9 +176,9 @@ func (p *pending) Accept(bound netip.AddrPort, first []byte) (proxy.Conn, error)
 }
 
 // Refuse writes the code of a reason and closes the connection. It returns when
-// the client has closed too, at the latest after [lingerTime].
+// the client has closed too, at the latest after [proxy.LingerTime].
 func (p *pending) Refuse(r proxy.Reason) error {
-	if err := hangUp(p.c, p.reply(p.code(r), Code4(r), netip.AddrPort{})); err != nil {
+	if err := proxy.HangUp(p.c, p.reply(p.code(r), Code4(r), netip.AddrPort{})); err != nil {
 		return fmt.Errorf("socks%d reply: %w", p.version, err)
 	}
 	return nil

@@ -2,23 +2,14 @@ package socks
 
 import (
 	"io"
-	"time"
 
 	"tributary/proxy"
 )
 
-// Chosen by us.
-const (
-	// bufferSize is what one read of a handshake may take: the longest possible one
-	// (257+513+262 bytes) or, behind a usual one, a browser's ClientHello (about
-	// 1.9 KiB with post-quantum keys), so that early data is whole.
-	bufferSize = 3 << 10
-
-	// lingerTime and lingerBytes bound how long a refused client is listened to.
-	// RFC 1928 section 6 wants it closed within 10 s.
-	lingerTime  = 2 * time.Second
-	lingerBytes = 256 << 10
-)
+// bufferSize, chosen by us, is what one read of a handshake may take: the longest
+// possible one (257+513+262 bytes) or, behind a usual one, a browser's ClientHello
+// (about 1.9 KiB with post-quantum keys), so that early data is whole.
+const bufferSize = 3 << 10
 
 // An input reads a handshake in as few reads as possible, and holds the replies
 // back until the client may be waiting for them: that is between two messages,
@@ -82,20 +73,4 @@ func (in *input) fill() error {
 		return io.ErrNoProgress
 	}
 	return err
-}
-
-// hangUp writes a last message and closes c, in bounded time. It reads what the
-// client still sends: to close on unread bytes makes TCP send a reset, which
-// may overtake the message.
-func hangUp(c proxy.Conn, last []byte) error {
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(lingerTime))
-	if _, err := c.Write(last); err != nil {
-		return err
-	}
-	if err := c.CloseWrite(); err != nil {
-		return nil // the message is on its way
-	}
-	io.CopyN(io.Discard, c, lingerBytes)
-	return nil
 }
