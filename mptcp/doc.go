@@ -24,6 +24,6 @@
 // writes first, the write takes the error and the read finds io.EOF.
 //
 // TCP Fast Open is not used. On MPTCP listeners of Linux 6.18 it has two faults,
-// an answer that is never sent and downloads that collapse; [CheckFastOpen] finds
-// out within 3 s whether this kernel has them.
+// an answer that is never sent and downloads that collapse; package mptcp/fastopen
+// finds out whether this kernel has them.
 package mptcp
