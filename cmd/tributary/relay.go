@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"syscall"
 
@@ -13,6 +14,7 @@ import (
 	"tributary/config"
 	"tributary/link"
 	"tributary/mptcp"
+	"tributary/mptcp/fastopen"
 	"tributary/relay"
 )
 
@@ -63,7 +65,35 @@ func runRelay(ctx context.Context, std stdio, args []string) error {
 		log.Info("ready", "listen", r.Addr())
 	}
 	notifySystemd("READY=1")
-	return serveAbove(ctx, host.Serve, r.Serve)
+	return serveAbove(ctx, host.Serve, r.Serve, func(ctx context.Context) error {
+		tellFastOpen(ctx, log)
+		return nil
+	})
+}
+
+// tellFastOpen says what TCP Fast Open on this host's MPTCP listeners would be
+// like. The relay never switches it on for its own; the line tells who asks why,
+// and in which kernel that may change. Where the host does not accept it, the
+// test is not worth its processor time.
+func tellFastOpen(ctx context.Context, log *slog.Logger) {
+	if !fastopen.Accepted() {
+		log.Info("TCP Fast Open on MPTCP listeners is off on this host", "verdict", "off")
+		return
+	}
+	report, err := fastopen.Check(ctx)
+	verdict := "faulty"
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err != nil:
+		log.Info("TCP Fast Open on MPTCP listeners is not tested and stays off", "verdict", "unknown", "err", err)
+		return
+	case !report.Tested:
+		verdict = "unknown"
+	case report.Safe():
+		verdict = "safe"
+	}
+	log.Info(report.String(), "verdict", verdict, "took", report.Took)
 }
 
 // printJoinLink shows the link of the default account to a person. It contains a
