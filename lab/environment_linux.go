@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// environment describes this machine without naming it.
+// Here describes this machine, without naming it.
+func Here() Environment { return environment() }
+
 func environment() Environment {
 	e := Environment{Date: time.Now().Truncate(time.Second), Program: "unknown commit", Kernel: "Linux"}
 	if b, ok := debug.ReadBuildInfo(); ok {

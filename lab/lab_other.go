@@ -31,6 +31,9 @@ func RunDemo(context.Context, Options) (*Demo, error) { return nil, unsupported(
 // RunShell fails with [ErrUnsupported].
 func RunShell(context.Context, Options, io.Writer) error { return unsupported() }
 
+// Here knows nothing of this machine.
+func Here() Environment { return Environment{} }
+
 // Scenarios returns none.
 func Scenarios() []Scenario { return nil }
 

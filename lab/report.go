@@ -18,6 +18,9 @@ type Report struct {
 	Error    string   `json:"error,omitempty"` // what ended the run early
 	Seconds  float64  `json:"seconds"`         // that the run took
 	Works    bool     `json:"works"`
+	// NotMeasured names what could not be measured here and why, a line each: for
+	// want of a program that is not installed, for instance.
+	NotMeasured []string `json:"not_measured,omitempty"`
 	// Setup is what the scenario "setup" measured besides.
 	Setup *SetupTimes `json:"setup,omitempty"`
 }
@@ -77,6 +80,11 @@ func (r *Report) check(name string, ok bool, detail string, args ...any) bool {
 	return ok
 }
 
+// notMeasured enters what is left out of the report and why.
+func (r *Report) notMeasured(what, why string) {
+	r.NotMeasured = append(r.NotMeasured, what+": "+why)
+}
+
 // finish is called once, at the end of the run.
 func (r *Report) finish(began time.Time, err error) {
 	if err != nil {
@@ -121,6 +129,9 @@ func (r *Report) Print(w io.Writer) error {
 		if err := r.Setup.print(w); err != nil {
 			return err
 		}
+	}
+	for _, line := range r.NotMeasured {
+		fmt.Fprintf(w, "  not measured: %s\n", line)
 	}
 	if r.Error != "" {
 		fmt.Fprintf(w, "  ended early: %s\n", r.Error)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"tributary/lab"
 )
@@ -28,8 +29,8 @@ list   names the scenarios, which are good and bad days
 run    runs them; a missed target is shown, only a broken function is a failure
 shell  gives a shell in the home host, with gateway and relay running
 measurements
-       runs setup and writes its page and figures into a directory, or those of
-       an earlier "lab run setup --json" that is in a file`
+       runs what has targets and writes a page, its figures and all values as JSON
+       into a directory; with that JSON as REPORT it only writes the page again`
 
 func runLab(ctx context.Context, std stdio, args []string) error {
 	fs := newFlags("lab", labUsage, std)
@@ -110,11 +111,30 @@ func (l *labRun) run(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	all := struct {
-		Reports []*lab.Report `json:"reports"`
-		Works   bool          `json:"works"`
-	}{Works: true}
-	var broken []string
+	set, err := l.runAll(ctx, scenarios, func(r *lab.Report) error {
+		if l.json {
+			return nil
+		}
+		err := r.Print(l.std.out)
+		fmt.Fprintln(l.std.out)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if l.json {
+		if err := l.print(set, nil); err != nil {
+			return err
+		}
+	}
+	return broken(set)
+}
+
+// runAll runs scenarios one after the other, whatever becomes of each, and hands
+// every report to done.
+func (l *labRun) runAll(ctx context.Context, scenarios []lab.Scenario, done func(*lab.Report) error) (*lab.Measurements, error) {
+	began := time.Now()
+	set := &lab.Measurements{Environment: lab.Here(), Works: true}
 	for i, s := range scenarios {
 		p := newProgress(l.std.err)
 		l.options.Progress = func(step lab.Step) {
@@ -124,26 +144,28 @@ func (l *labRun) run(ctx context.Context, names []string) error {
 		r := s.Run(ctx, l.options)
 		p.close()
 		if ctx.Err() != nil {
-			return interrupted(ctx, ctx.Err())
+			return nil, interrupted(ctx, ctx.Err())
 		}
-		all.Reports = append(all.Reports, r)
+		set.Reports = append(set.Reports, r)
+		set.Works = set.Works && r.Works
+		set.Seconds = time.Since(began).Seconds()
+		if err := done(r); err != nil {
+			return nil, err
+		}
+	}
+	return set, nil
+}
+
+// broken is the error that names the scenarios of which a function is broken.
+func broken(set *lab.Measurements) error {
+	var names []string
+	for _, r := range set.Reports {
 		if !r.Works {
-			broken, all.Works = append(broken, s.Name), false
-		}
-		if !l.json {
-			if err := r.Print(l.std.out); err != nil {
-				return err
-			}
-			fmt.Fprintln(l.std.out)
+			names = append(names, r.Scenario)
 		}
 	}
-	if l.json {
-		if err := l.print(all, nil); err != nil {
-			return err
-		}
-	}
-	if len(broken) > 0 {
-		return fmt.Errorf("lab run: broken: %s", strings.Join(broken, ", "))
+	if len(names) > 0 {
+		return fmt.Errorf("lab run: broken: %s", strings.Join(names, ", "))
 	}
 	return nil
 }

@@ -15,16 +15,33 @@ import (
 	"tributary/lab"
 )
 
+// measured are the scenarios of docs/measurements.md, in the order of the page: those
+// that have targets. Holds says what is missing from the page without the scenario.
+var measured = []struct{ scenario, title, holds string }{
+	{"setup", "Opening a connection", "setup and completion times"},
+	{"answers", "Answers and refusals", "banners, refusals and early answers"},
+	{"recycled", "A recycled connection", "the second session on a recycled connection"},
+	{"raced", "Raced opening", "opening over two links at once when the best one is doubtful"},
+	{"rate", "The relay's rate of accepting", "the relay's rate of accepting against sing-box"},
+	{"replay", "Replayed openings", "replay of captured openings"},
+	{"idle-cost", "What the pool costs at rest", "the idle cost of the pool"},
+	{"phone-day", "A phone's day", "the distribution over a synthetic phone day"},
+	{"browser", "A browser's page", "a browser's page"},
+}
+
+// reportFile is where the measurements lie beside the page.
+const reportFile = "measurements.json"
+
 // measurements runs what docs/measurements.md is about, or reads it from a report
-// that "lab run setup --json" wrote, and writes that page and its figures.
+// of an earlier run, and writes that page and its figures.
 func (l *labRun) measurements(ctx context.Context, args []string) error {
-	var r *lab.Report
+	var set *lab.Measurements
 	var err error
 	switch len(args) {
 	case 1:
-		r, err = l.measureSetup(ctx)
+		set, err = l.measure(ctx)
 	case 2:
-		r, err = readSetup(args[1])
+		set, err = readMeasurements(args[1])
 	default:
 		return labUsageError("measurements: want a directory, and perhaps a report")
 	}
@@ -32,68 +49,70 @@ func (l *labRun) measurements(ctx context.Context, args []string) error {
 		return err
 	}
 	dir := args[0]
-	figures := filepath.Join(dir, "figures")
-	if err := os.MkdirAll(figures, 0o777); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "figures"), 0o777); err != nil {
 		return fmt.Errorf("make the directory of the figures: %w", err)
 	}
-	drawn := r.Setup.Figures()
-	for _, name := range slices.Sorted(maps.Keys(drawn)) {
-		if err := os.WriteFile(filepath.Join(figures, name), drawn[name], 0o666); err != nil {
-			return fmt.Errorf("draw: %w", err)
+	b, err := json.MarshalIndent(set, "", " ")
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{reportFile: append(b, '\n'), "measurements.md": []byte(measurementsPage(set))}
+	for _, r := range set.Reports {
+		for _, s := range r.Sections() {
+			for name, svg := range s.Figures() {
+				files[filepath.Join("figures", name)] = svg
+			}
 		}
 	}
-	var page strings.Builder
-	writeMeasurements(&page, r)
-	if err := os.WriteFile(filepath.Join(dir, "measurements.md"), []byte(page.String()), 0o666); err != nil {
-		return fmt.Errorf("write the page: %w", err)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := os.WriteFile(filepath.Join(dir, name), files[name], 0o666); err != nil {
+			return fmt.Errorf("write the measurements: %w", err)
+		}
 	}
-	return r.Print(l.std.out)
+	return broken(set)
 }
 
-func (l *labRun) measureSetup(ctx context.Context) (*lab.Report, error) {
+// measure runs every scenario of the page that this program has. What goes wrong
+// with one of them is for the page to say.
+func (l *labRun) measure(ctx context.Context) (*lab.Measurements, error) {
 	if err := lab.Ready(); err != nil {
 		return nil, err
 	}
-	s, _ := lab.ByName("setup")
-	p := newProgress(l.std.err)
-	l.options.Progress = p.step
-	r := s.Run(ctx, l.options)
-	p.close()
-	switch {
-	case ctx.Err() != nil:
-		return nil, interrupted(ctx, ctx.Err())
-	case r.Error != "":
-		return nil, fmt.Errorf("lab measurements: %s", r.Error)
+	var scenarios []lab.Scenario
+	for _, m := range measured {
+		if s, ok := lab.ByName(m.scenario); ok {
+			scenarios = append(scenarios, s)
+		}
 	}
-	return r, nil
+	return l.runAll(ctx, scenarios, func(r *lab.Report) error { return r.Print(l.std.out) })
 }
 
-// readSetup reads the report of "lab run setup --json".
-func readSetup(name string) (*lab.Report, error) {
+// readMeasurements reads what an earlier run, or "lab run NAME... --json", wrote.
+func readMeasurements(name string) (*lab.Measurements, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("lab measurements: %w", err)
 	}
-	var all struct{ Reports []*lab.Report }
-	if err := json.Unmarshal(b, &all); err != nil {
+	var set lab.Measurements
+	if err := json.Unmarshal(b, &set); err != nil {
 		return nil, fmt.Errorf("lab measurements: %s: %w", name, err)
 	}
-	for _, r := range all.Reports {
-		if r.Setup != nil && r.Error == "" {
-			return r, nil
-		}
+	if len(set.Reports) == 0 {
+		return nil, errors.New("lab measurements: there is no report in " + name)
 	}
-	return nil, errors.New("lab measurements: the report holds no finished run of setup")
+	return &set, nil
 }
 
 const measurementsHead = `# Measurements
 
 Made by %s; changes by hand are lost with the next run. All figures of this page are of one run, in the
-[lab](architecture.md#tests-a-ladder): network namespaces on one machine, with emulated links and this very program.
+[lab](architecture.md#tests-a-ladder): network namespaces on one machine, with emulated links and this very program. The same
+values are in %s, from which the page can be written again.
 
 | | |
 |---|---|
 | date | %s |
+| took | %s |
 | program | %s |
 | kernel | %s |
 | machine | %s |
@@ -105,41 +124,91 @@ first byte of the answer.
 
 ## Targets
 
-| what | measured | target | |
-|---|---|---|---|
 `
 
-// notBuilt are the lines of the list of targets that nothing can be measured for.
-const notBuilt = `
-Not built or not measured yet: the second session on a recycled connection; raced opening; the banner of servers that speak
-first; refusals in honest mode; replay of captured openings; the relay's rate of accepting; the idle cost of the pool; a
-browser's page. They are part of the list, and no figure here stands for them.
+// measurementsPage writes all that is known. A scenario that is missing is named.
+func measurementsPage(set *lab.Measurements) string {
+	var w strings.Builder
+	e := set.Environment
+	took := time.Duration(set.Seconds * float64(time.Second)).Round(time.Second)
+	fmt.Fprintf(&w, measurementsHead, "`make measurements`", "`docs/"+reportFile+"`",
+		e.Date.UTC().Format(time.DateTime+" UTC"), took, e.Program, e.Kernel, e.Machine, e.Load)
+	writeTargets(&w, set)
+	writeGaps(&w, set)
+	for _, m := range measured {
+		r := reportOf(set, m.scenario)
+		if r == nil || len(r.Sections()) == 0 {
+			continue
+		}
+		fmt.Fprintf(&w, "\n## %s\n\n", m.title)
+		for _, s := range r.Sections() {
+			s.WriteSection(&w)
+		}
+	}
+	return w.String()
+}
 
-`
+func reportOf(set *lab.Measurements, scenario string) *lab.Report {
+	for _, r := range set.Reports {
+		if r.Scenario == scenario {
+			return r
+		}
+	}
+	return nil
+}
 
-func writeMeasurements(w *strings.Builder, r *lab.Report) {
-	e := r.Setup.Environment
-	fmt.Fprintf(w, measurementsHead, "`make measurements`", e.Date.UTC().Format(time.DateTime+" UTC"), e.Program, e.Kernel, e.Machine, e.Load)
-	for _, f := range r.Figures {
-		target, met := "", ""
-		if f.Target != nil {
-			target, met = f.Target.Text()+" "+f.Unit, "met"
-			if !*f.Met {
-				met = "**missed**"
+// writeTargets writes one table with all figures.
+func writeTargets(w *strings.Builder, set *lab.Measurements) {
+	w.WriteString("| what | measured | target | |\n|---|---|---|---|\n")
+	for _, m := range measured {
+		r := reportOf(set, m.scenario)
+		if r == nil || len(r.Figures) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "| **%s** | | | |\n", m.title)
+		for _, f := range r.Figures {
+			target, met := "", ""
+			if f.Target != nil {
+				target, met = f.Target.Text()+" "+f.Unit, "met"
+				if !*f.Met {
+					met = "**missed**"
+				}
+			}
+			value := strings.TrimSpace(lab.NumberText(f.Value) + " " + f.Unit)
+			fmt.Fprintf(w, "| %s | %s | %s | %s |\n", f.Name, value, strings.TrimSpace(target), met)
+		}
+	}
+}
+
+// writeGaps names what no figure stands for, and what is broken.
+func writeGaps(w *strings.Builder, set *lab.Measurements) {
+	var gaps, faults []string
+	for _, m := range measured {
+		r := reportOf(set, m.scenario)
+		if r == nil {
+			why := "it was left out of this run"
+			if _, ok := lab.ByName(m.scenario); !ok {
+				why = "this program has no scenario for it"
+			}
+			gaps = append(gaps, m.holds+": "+why)
+			continue
+		}
+		gaps = append(gaps, r.NotMeasured...)
+		if r.Error != "" {
+			gaps = append(gaps, fmt.Sprintf("%s, or a part of that: the scenario `%s` ended early: %s", m.holds, m.scenario, r.Error))
+		}
+		for _, c := range r.Checks {
+			if !c.OK {
+				faults = append(faults, fmt.Sprintf("`%s`: %s: %s", m.scenario, c.Name, c.Detail))
 			}
 		}
-		fmt.Fprintf(w, "| %s | %s %s | %s | %s |\n", f.Name, lab.NumberText(f.Value), f.Unit, strings.TrimSpace(target), met)
 	}
-	w.WriteString(notBuilt)
-	w.WriteString("## Setup time against the round trip\n\n![Setup time against the round trip](figures/setup.svg)\n\n")
-	r.Setup.WriteCurve(w)
-	w.WriteString("\nMedian and 95th percentile in ms. \"SOCKS5\" goes step by step over Multipath TCP, to a server without a password and to our\n" +
-		"relay in clear text with one; \"pipelined\" sends all of it at once. \"Cold\" are requests that found no warm connection.\n\n" +
-		"## Where the time goes\n\n![SOCKS5 step by step](figures/ladder-socks5.svg)\n\n![Tributary, warm](figures/ladder-warm.svg)\n\n" +
-		"## Completion time by size\n\n![Completion time by size](figures/completion-by-size.svg)\n\n")
-	r.Setup.WriteSizes(w)
-	w.WriteString("\nMedian and 95th percentile in ms, from the client's SYN to the last byte.\n\n## A burst after a rest\n\n")
-	r.Setup.WriteBursts(w)
-	w.WriteString("\nIn ms. The share with every link joined is read from the captured packets: the third packet of each MP_JOIN handshake\n" +
-		"had arrived when the request left.\n")
+	for _, list := range []struct {
+		head  string
+		lines []string
+	}{{"Not measured:", gaps}, {"**Broken in this run:**", faults}} {
+		if len(list.lines) > 0 {
+			fmt.Fprintf(w, "\n%s\n\n- %s\n", list.head, strings.Join(list.lines, "\n- "))
+		}
+	}
 }
