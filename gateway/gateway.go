@@ -84,8 +84,7 @@ func New(config Config) (*Gateway, error) {
 		dial:   config.Dial,
 		shadow: shadow{port: config.Relay.Shadowsocks},
 	}
-	g.pool = newPool(g.upstream.warm, config.Log)
-	g.pool.joined = config.Joined
+	g.pool = g.newPool()
 	memory := newMemory(config.Opening)
 	g.sessions = proxy.Sessions{
 		Dialer: &dialer{g.upstream, g.pool, memory, config.Log},
@@ -94,20 +93,6 @@ func New(config Config) (*Gateway, error) {
 		Idle:   sessionIdle,
 	}
 	return g, nil
-}
-
-// keepAlive is how long a connection to the relay may be silent before the
-// kernel probes every subflow of it, so that no NAT forgets one: those of mobile
-// networks were seen to forget after 30 s.
-const keepAlive = 25 * time.Second
-
-func dialMultipath(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
-	d := mptcp.Dialer{Multipath: true, Local: from, KeepAlive: keepAlive}
-	c, err := d.Dial(ctx, to)
-	if err != nil {
-		return nil, err // not c: a nil *TCPConn is no nil Conn
-	}
-	return c, nil
 }
 
 // Addr returns the address that clients ask at.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"tributary/mptcp"
 	"tributary/splice"
 )
 
@@ -50,7 +51,8 @@ type pool struct {
 	make func(context.Context) (*relayConn, error)
 	log  *slog.Logger
 
-	joined func() // called at the first success, then nil
+	joined   func()                            // called at the first success, then nil
+	subflows func(*relayConn) (have, want int) // nil where nobody knows
 
 	mu      sync.Mutex
 	idle    []*warmConn // oldest first
@@ -60,6 +62,7 @@ type pool struct {
 	misses  int64
 	backoff time.Duration // wait after the last failure; 0 when the last try was good
 	paused  bool          // that wait is not over
+	closed  bool          // the gateway ends
 	err     error         // of the last try
 	rtt     time.Duration // of the last good one
 	since   time.Time     // when err became nil or not nil
@@ -71,7 +74,15 @@ type warmConn struct {
 	*relayConn
 	until   time.Time  // when it is too old
 	lacking bool       // a usable link has no subflow in it; it goes when others are there
+	used    bool       // it has carried a request, so its windows are grown
 	watched chan error // receives what ended the watch
+}
+
+// newPool makes the gateway's pool.
+func (g *Gateway) newPool() *pool {
+	p := newPool(g.upstream.warm, g.config.Log)
+	p.joined, p.subflows = g.config.Joined, g.subflows
+	return p
 }
 
 func newPool(make_ func(context.Context) (*relayConn, error), log *slog.Logger) *pool {
@@ -173,10 +184,18 @@ func (p *pool) target() int {
 	return min(max(poolFloor, most+most/4), poolCeiling)
 }
 
-// best takes out the oldest connection that has all its subflows, or else the
-// oldest. There must be one.
+// best takes out a connection that has all its subflows, or else the oldest. There
+// must be one. Of several, it is the one that a request has left last, for its
+// congestion windows are grown and shrink again by half with each retransmission
+// time that it rests; or else the oldest, which has the least time left.
 func (p *pool) best() *warmConn {
-	i := max(0, slices.IndexFunc(p.idle, func(w *warmConn) bool { return !w.lacking }))
+	i := -1
+	for j, w := range p.idle {
+		if !w.lacking && (i < 0 || w.used) {
+			i = j
+		}
+	}
+	i = max(0, i)
 	w := p.idle[i]
 	p.idle = slices.Delete(p.idle, i, i+1)
 	return w
@@ -198,10 +217,43 @@ func (p *pool) add(ctx context.Context) error {
 		return ctx.Err()
 	}
 	p.rtt = c.setup
-	w := &warmConn{relayConn: c, until: c.born.Add(warmAge - rand.N(warmSpread)), watched: make(chan error, 1)}
+	p.keep(&warmConn{relayConn: c, until: c.born.Add(warmAge - rand.N(warmSpread))})
+	return nil
+}
+
+// put takes an authenticated connection back on which a request has ended cleanly
+// and nothing is to be read any more. It returns false for one that the pool has no
+// use for: then the caller closes it. It neither reads nor writes.
+func (p *pool) put(c *relayConn) bool {
+	until := c.born.Add(warmAge - rand.N(warmSpread))
+	if c.tls == nil || c.pending || !time.Now().Before(until) {
+		return false
+	}
+	if c.socket != nil && !mptcp.Quiet(c.socket) {
+		return false
+	}
+	if p.subflows != nil {
+		if have, want := p.subflows(c); have < want {
+			return false
+		}
+	}
+	if c.SetDeadline(time.Time{}) != nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if target := p.target(); p.closed || len(p.idle) >= target+target/4 {
+		return false
+	}
+	p.keep(&warmConn{relayConn: c, until: until, used: true})
+	return true
+}
+
+// keep puts a connection into the pool and watches it. The caller holds the lock.
+func (p *pool) keep(w *warmConn) {
+	w.watched = make(chan error, 1)
 	p.idle = append(p.idle, w)
 	go p.watch(w)
-	return nil
 }
 
 // watch waits for a warm connection to die, and takes it out.
@@ -322,7 +374,7 @@ func (p *pool) check(subflows func(*relayConn) (have, want int)) {
 func (p *pool) drain() {
 	p.mu.Lock()
 	idle := p.idle
-	p.idle = nil
+	p.idle, p.closed = nil, true
 	p.mu.Unlock()
 	for _, w := range idle {
 		if w.release() {

@@ -121,6 +121,11 @@ func TCPInfo(c *net.TCPConn) (Subflow, error) { return tcpInfo(c) }
 // socket that is closed, too.
 func Acked(c *net.TCPConn) (uint64, error) { return acked(c) }
 
+// Quiet reports whether a connection is open and has nothing to be read: no data,
+// no end, no error. It takes nothing from the connection. Where it cannot be known,
+// outside Linux, it is true.
+func Quiet(c *net.TCPConn) bool { return quiet(c) }
+
 // SetCongestion chooses the congestion control of a connection and of all its
 // subflows, present and future: "bbr", "cubic". The error is os.ErrNotExist if
 // the kernel does not have it, os.ErrPermission if it keeps it for root

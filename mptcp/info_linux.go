@@ -149,6 +149,14 @@ func acked(c *net.TCPConn) (n uint64, err error) {
 	return n, nil
 }
 
+func quiet(c *net.TCPConn) bool {
+	err := with(c, func(fd int) error {
+		_, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return err
+	})
+	return errors.Is(err, unix.EAGAIN)
+}
+
 // tcpAcked takes SYN and FIN out of the kernel's count of acknowledged bytes.
 // The SYN is in it at the side that dialled only, and which side that was the
 // kernel does not say; but with nothing in flight, all that was sent has

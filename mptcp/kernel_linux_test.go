@@ -268,3 +268,33 @@ func TestSwitchedOff(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestQuiet(t *testing.T) {
+	for name, multipath := range map[string]bool{"MPTCP": true, "plain TCP": false} {
+		t.Run(name, func(t *testing.T) {
+			home := newNamespace(t)
+			a, b := pair(t, home, Dialer{Multipath: multipath}, home.listen(t, "127.0.0.1:0", multipath), "127.0.0.1")
+			if !Quiet(a) || !Quiet(b) {
+				t.Error("nothing is to be read, and it is not quiet")
+			}
+			if _, err := a.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "data is seen", func() bool { return !Quiet(b) })
+			if n, err := b.Read(make([]byte, 2)); n != 1 || err != nil {
+				t.Fatalf("read %d bytes, %v: something was taken", n, err)
+			}
+			if !Quiet(b) {
+				t.Error("all was read, and it is not quiet")
+			}
+			a.CloseWrite()
+			eventually(t, "the end is seen", func() bool { return !Quiet(b) })
+			b.SetLinger(0)
+			b.Close()
+			eventually(t, "the reset is seen", func() bool { return !Quiet(a) })
+			if Quiet(b) {
+				t.Error("a closed connection is quiet")
+			}
+		})
+	}
+}
