@@ -73,6 +73,10 @@ func patientOf(src Conn) patient {
 		if s.below.sock != nil {
 			return s
 		}
+	case *FramedConn:
+		if s.tls.below.sock != nil {
+			return s
+		}
 	case *SealedConn:
 		if s.sock != nil {
 			return s

@@ -89,7 +89,7 @@ func tlsLeg(multipath bool) leg {
 }
 
 var legs = map[string]leg{
-	"tcp": bareLeg(false), "mptcp": bareLeg(true), "tls": tlsLeg(false), "tls-mptcp": tlsLeg(true), "sealed-mptcp": sealedLeg(true),
+	"tcp": bareLeg(false), "mptcp": bareLeg(true), "tls": tlsLeg(false), "tls-mptcp": tlsLeg(true), "sealed-mptcp": sealedLeg(true), "framed-mptcp": framedLeg(true),
 }
 
 // eachPair runs f over every combination of legs with the pair already running.

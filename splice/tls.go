@@ -59,6 +59,23 @@ func (c *TLSConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// writeTwo writes a, of one record at most, and b behind it in one system call.
+func (c *TLSConn) writeTwo(a, b []byte) error {
+	if len(b) == 0 {
+		_, err := c.Write(a)
+		return err
+	}
+	c.below.gather()
+	_, err := c.Conn.Write(a)
+	if err == nil {
+		_, err = c.Conn.Write(b)
+	}
+	if flushErr := c.below.flush(); err == nil {
+		err = flushErr
+	}
+	return err
+}
+
 // Wait returns nil when the peer has sent something, and an error when the
 // stream has ended or the read deadline has passed. Nothing is taken from the
 // stream, except where the system has no readiness calls.
