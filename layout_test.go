@@ -28,8 +28,10 @@ const module = "tributary"
 var imports = map[string][]string{
 	"account":         {},
 	"dashboard":       {},
-	"lab":             {"lab/packet", "measure", "measure/figure"},
+	"lab":             {"lab/load", "lab/packet", "lab/page", "measure", "measure/figure"},
+	"lab/load":        {},
 	"lab/packet":      {},
+	"lab/page":        {},
 	"measure":         {"measure/figure", "mptcp", "proto/*", "proxy"},
 	"measure/figure":  {},
 	"mptcp":           {},
@@ -57,7 +59,7 @@ var testImports = []string{"proxy/proxytest", "mptcp/pm"}
 var onlyFrom = map[string]string{"config": "cmd/tributary"}
 
 // kernelPackages may make system calls.
-var kernelPackages = []string{"lab", "link", "mptcp", "mptcp/fastopen", "mptcp/pm", "splice"}
+var kernelPackages = []string{"lab", "lab/load", "link", "mptcp", "mptcp/fastopen", "mptcp/pm", "splice"}
 
 // kernelFiles may as well, for a reason.
 var kernelFiles = map[string]string{

@@ -8,12 +8,17 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Cmd is an [exec.Cmd] that runs on a host. Set its fields before Start. It
 // dies with this process, however that ends, and with its Network.
 type Cmd struct {
 	*exec.Cmd
+	// Processors are those that the program may use; nil leaves it all.
+	Processors *unix.CPUSet
+
 	host  *Host
 	wait  func() error
 	ended chan struct{}
@@ -65,6 +70,12 @@ func (h *Host) start(c *Cmd) error {
 	defer h.mu.Unlock()
 	if h.closed {
 		return errClosed
+	}
+	if c.Processors != nil {
+		// The thread is this command's, and the program inherits from it.
+		if err := unix.SchedSetaffinity(0, c.Processors); err != nil {
+			return fmt.Errorf("choose its processors: %w", err)
+		}
 	}
 	if err := c.Cmd.Start(); err != nil {
 		return err

@@ -33,6 +33,8 @@ func Scenarios() []Scenario {
 			About: "the gateway is killed and started again, then stopped"},
 		{Name: "setup", Takes: 6 * time.Minute, run: setup,
 			About: "what opening a connection costs: direct, SOCKS5 step by step, pipelined, through the gateway"},
+		{Name: "rate", Takes: 30 * time.Second, run: peerRate,
+			About: "how many connections a second the relay opens, beside another proxy"},
 		{Name: "many", Takes: 12 * time.Second, run: many,
 			About: "5,000 connections at once to a gateway that may open 1,024 files"},
 	}

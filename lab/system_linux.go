@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Where the gateway listens on the host "home", and the relay on the host
@@ -36,6 +38,9 @@ type System struct {
 	// Files limits how many files a program started from now on may open; 0 leaves
 	// it as it is.
 	Files int
+	// Processors are those that a program started from now on may use; nil leaves it
+	// all.
+	Processors *unix.CPUSet
 	// Log receives what the programs write to stderr; nil discards it.
 	Log io.Writer
 
@@ -129,6 +134,7 @@ func (s *System) start(ctx context.Context, host string, args []string) (*proces
 	cmd := s.Network.Host(host).Command(context.WithoutCancel(ctx), command[0], command[1:]...)
 	// A group of its own: Ctrl-C at the terminal is the lab's, which ends them in order.
 	cmd.SysProcAttr.Setpgid = true
+	cmd.Processors = s.Processors
 	p := &process{Cmd: cmd, name: args[0]}
 	// A file, not a pipe: what the program wrote before it was ready is in it then.
 	out, err := os.Create(filepath.Join(s.Dir, args[0]+".out"))
