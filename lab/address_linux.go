@@ -59,6 +59,16 @@ func leg6(leg, end int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(a), 64)
 }
 
+// firstSite is the first address of [Config.Sites].
+const firstSite = 10
+
+// siteAddr is the address of the i-th site.
+func siteAddr(i int) netip.Prefix { return leg4(legServer, firstSite+i) }
+
+func isSite(a netip.Addr) bool {
+	return a.Is4() && leg4(legServer, 0).Contains(a) && a.As4()[3] >= firstSite
+}
+
 func legAddrs(leg, end int, ipv6 bool) []netip.Prefix {
 	if ipv6 {
 		return []netip.Prefix{leg4(leg, end), leg6(leg, end)}
@@ -74,6 +84,9 @@ func defaultRoutes(leg, metric int, ipv6 bool) []route {
 	}
 	return rs
 }
+
+// resolverAddr is that of the resolver at home's provider, on the host "net".
+func resolverAddr() netip.Addr { return leg4(1, routerEnd).Addr() }
 
 // names returns the lab's zone. A name without addresses fails to resolve by
 // the server's fault; one that is missing does not exist.
@@ -96,8 +109,8 @@ func names(ipv6 bool) map[string][]netip.Addr {
 	return zone
 }
 
-// hostFiles are the files that every host has instead of the machine's.
-func hostFiles(zone map[string][]netip.Addr) map[string]string {
+// hostFiles are the files that a host has instead of the machine's.
+func hostFiles(zone map[string][]netip.Addr, nameserver netip.Addr) map[string]string {
 	var hosts strings.Builder
 	hosts.WriteString("127.0.0.1 localhost\n::1 localhost\n")
 	for _, name := range slices.Sorted(maps.Keys(zone)) {
@@ -110,6 +123,6 @@ func hostFiles(zone map[string][]netip.Addr) map[string]string {
 	}
 	return map[string]string{
 		"/etc/hosts":       hosts.String(),
-		"/etc/resolv.conf": fmt.Sprintf("nameserver %s\n", leg4(legServer, hostEnd).Addr()),
+		"/etc/resolv.conf": fmt.Sprintf("nameserver %s\n", nameserver),
 	}
 }

@@ -4,16 +4,22 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
 
 // dnsTTL is what the answers may be cached for, in seconds: not at all, since a
-// test may ask twice.
-const dnsTTL = 0
+// test may ask twice. The names of sites may be for as long as a browser works on
+// one page, but not until its next load.
+const (
+	dnsTTL  = 0
+	siteTTL = 2
+)
 
 // A zone is what the DNS server knows, by lower-case name without final dot.
 type zone map[string][]netip.Addr
@@ -31,7 +37,7 @@ func (z zone) answer(query []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a DNS query: %w", err)
 	}
-	addrs, known := z[strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))]
+	addrs, known := z[nameIn(q)]
 	reply := dnsmessage.Header{
 		ID: h.ID, Response: true, Authoritative: true,
 		RecursionDesired: h.RecursionDesired, RecursionAvailable: true,
@@ -55,6 +61,9 @@ func (z zone) answer(query []byte) ([]byte, error) {
 	}
 	for _, a := range addrs {
 		rh := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: dnsTTL}
+		if isSite(a) {
+			rh.TTL = siteTTL
+		}
 		switch {
 		case a.Is4() && q.Type == dnsmessage.TypeA:
 			err = b.AResource(rh, dnsmessage.AResource{A: a.As4()})
@@ -68,15 +77,54 @@ func (z zone) answer(query []byte) ([]byte, error) {
 	return b.Finish()
 }
 
+func nameIn(q dnsmessage.Question) string {
+	return strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))
+}
+
+// A nameServer answers from a zone and keeps a book of what it was asked for.
+type nameServer struct {
+	zone  zone
+	mu    sync.Mutex
+	asked map[string]int
+}
+
+func newNameServer(z zone) *nameServer { return &nameServer{zone: z, asked: make(map[string]int)} }
+
+// taken returns how often each name was asked for since the last call.
+func (s *nameServer) taken() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := maps.Clone(s.asked)
+	clear(s.asked)
+	return asked
+}
+
+// maxAsked bounds the book: whoever asks for more names has been noticed.
+const maxAsked = 1000
+
+func (s *nameServer) answer(query []byte) ([]byte, error) {
+	var p dnsmessage.Parser
+	if _, err := p.Start(query); err == nil {
+		if q, err := p.Question(); err == nil {
+			s.mu.Lock()
+			if len(s.asked) < maxAsked {
+				s.asked[nameIn(q)]++
+			}
+			s.mu.Unlock()
+		}
+	}
+	return s.zone.answer(query)
+}
+
 // servePacket answers queries by UDP until c is closed.
-func (z zone) servePacket(c net.PacketConn) {
+func (s *nameServer) servePacket(c net.PacketConn) {
 	buf := make([]byte, mtu)
 	for {
 		n, from, err := c.ReadFrom(buf)
 		if err != nil {
 			return
 		}
-		if reply, err := z.answer(buf[:n]); err == nil {
+		if reply, err := s.answer(buf[:n]); err == nil {
 			c.WriteTo(reply, from)
 		}
 	}
@@ -84,7 +132,7 @@ func (z zone) servePacket(c net.PacketConn) {
 
 // serveConn answers queries by TCP, each with its length in front (RFC 1035
 // section 4.2.2), until the peer closes.
-func (z zone) serveConn(c net.Conn) {
+func (s *nameServer) serveConn(c net.Conn) {
 	for {
 		var length [2]byte
 		if _, err := io.ReadFull(c, length[:]); err != nil {
@@ -94,7 +142,7 @@ func (z zone) serveConn(c net.Conn) {
 		if _, err := io.ReadFull(c, query); err != nil {
 			return
 		}
-		reply, err := z.answer(query)
+		reply, err := s.answer(query)
 		if err != nil {
 			return
 		}

@@ -35,7 +35,9 @@ type Network struct {
 	hosts  map[string]*Host
 	links  map[string]*Link
 	server *Server
-	close  func() error
+	// resolver is that of home's provider; nil without sites.
+	resolver *nameServer
+	close    func() error
 }
 
 // New builds a Network and starts the servers on the final server. Several may
@@ -46,6 +48,9 @@ func New(ctx context.Context, c Config) (*Network, error) {
 	n := &Network{
 		config: c, zone: names(c.IPv6),
 		hosts: make(map[string]*Host), links: make(map[string]*Link),
+	}
+	for i, name := range c.Sites {
+		n.zone[name] = []netip.Addr{siteAddr(i).Addr()}
 	}
 	n.close = sync.OnceValue(n.tearDown)
 	if err := c.check(); err != nil {
@@ -109,9 +114,12 @@ func (n *Network) tearDown() error {
 }
 
 func (n *Network) makeHosts() error {
-	files := hostFiles(n.zone)
 	for _, name := range []string{"home", "net", "relay", "server"} {
-		ns, err := newNamespace(files)
+		nameserver := leg4(legServer, hostEnd).Addr()
+		if name == "home" && len(n.config.Sites) > 0 {
+			nameserver = resolverAddr()
+		}
+		ns, err := newNamespace(hostFiles(n.zone, nameserver))
 		if err != nil {
 			return fmt.Errorf("host %s: %w", name, err)
 		}
@@ -176,6 +184,9 @@ func (n *Network) makeLinks() error {
 	}
 	near := &iface{host: inet, name: "server", addrs: legAddrs(legServer, routerEnd, v6)}
 	far := &iface{server, "eth0", legAddrs(legServer, hostEnd, v6), defaultRoutes(legServer, 100, v6)}
+	for i := range n.config.Sites {
+		far.addrs = append(far.addrs, siteAddr(i))
+	}
 	l, err := newLink("server", near, far, far, n.config.Server, n.config.Seed+legServer)
 	if err != nil {
 		return err

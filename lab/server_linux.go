@@ -17,7 +17,7 @@ import (
 // A Server is the final server: HTTP, echo, a server that speaks first, and the
 // lab's DNS. It runs in this process, on the host "server".
 type Server struct {
-	zone    zone
+	names   *nameServer
 	http    http.Server
 	loops   sync.WaitGroup
 	closers []io.Closer
@@ -29,7 +29,7 @@ type Server struct {
 }
 
 func (n *Network) serve() error {
-	s := &Server{zone: n.zone, open: make(map[*seenConn]struct{})}
+	s := &Server{names: newNameServer(n.zone), open: make(map[*seenConn]struct{})}
 	s.http.Handler = s.handler()
 	s.http.ErrorLog = slog.NewLogLogger(n.config.Log.Handler(), slog.LevelDebug)
 	n.server = s
@@ -38,6 +38,24 @@ func (n *Network) serve() error {
 			return fmt.Errorf("start the final server: %w", err)
 		}
 	}
+	if len(n.config.Sites) == 0 {
+		return nil
+	}
+	n.resolver = newNameServer(n.zone)
+	if err := s.listenNames(n.hosts["net"], resolverAddr(), n.resolver); err != nil {
+		return fmt.Errorf("start the provider's resolver: %w", err)
+	}
+	return nil
+}
+
+// listenNames opens a name server for packets alone.
+func (s *Server) listenNames(h *Host, a netip.Addr, names *nameServer) error {
+	c, err := h.ListenPacket(context.Background(), "udp", hostPort(a, portDNS))
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, c)
+	s.loops.Go(func() { names.servePacket(c) })
 	return nil
 }
 
@@ -57,7 +75,7 @@ func (s *Server) listen(h *Host, a netip.Addr) error {
 			io.WriteString(c, Banner)
 			io.Copy(c, c)
 		})},
-		{portDNS, false, s.each(s.zone.serveConn)},
+		{portDNS, false, s.each(s.names.serveConn)},
 	} {
 		l, err := h.listen(ctx, "tcp", hostPort(a, service.port), service.mptcp)
 		if err != nil {
@@ -66,7 +84,7 @@ func (s *Server) listen(h *Host, a netip.Addr) error {
 		s.closers = append(s.closers, l)
 		s.loops.Go(func() { service.serve(seenListener{l, s}) })
 	}
-	for port, serve := range map[int]func(net.PacketConn){PortEcho: echoPackets, portDNS: s.zone.servePacket} {
+	for port, serve := range map[int]func(net.PacketConn){PortEcho: echoPackets, portDNS: s.names.servePacket} {
 		c, err := h.ListenPacket(ctx, "udp", hostPort(a, port))
 		if err != nil {
 			return err

@@ -61,6 +61,11 @@ type Config struct {
 	// Server is the shape of the leg to the final server. The zero Shape means
 	// P = 20 ms and no rate limit.
 	Server Shape
+	// Sites are names of further web servers, by DNS only, behind the final server's
+	// leg: each has an IPv4 address of its own on the host "server", where nothing
+	// listens yet. With any, home asks a resolver at its provider, one R away, which
+	// knows all names; without, the final server's.
+	Sites []string
 	// IPv6 gives every leg IPv6 addresses besides IPv4.
 	IPv6 bool
 	// Seed seeds the random loss, so that a run can be repeated.
@@ -89,6 +94,9 @@ const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 // maxLinks is what the lab's numbering of legs has room for.
 const maxLinks = 99
 
+// maxSites is what their leg has room for.
+const maxSites = 200
+
 // check refuses what no Network can be built from.
 func (c Config) check() error {
 	taken := map[string]bool{"server": true, "relay": true, "lo": true, "all": true, "default": true}
@@ -106,6 +114,9 @@ func (c Config) check() error {
 		if err := l.Shape.check(); err != nil {
 			return fmt.Errorf("access link %s: %w", l.Name, err)
 		}
+	}
+	if len(c.Sites) > maxSites {
+		return fmt.Errorf("%d sites, at most %d are possible", len(c.Sites), maxSites)
 	}
 	if err := c.Server.check(); err != nil {
 		return fmt.Errorf("the server's leg: %w", err)
