@@ -1,7 +1,6 @@
 package load
 
 import (
-	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +13,6 @@ const (
 	method     // the answer to its greeting
 	verdict    // on its password
 	reply      // to its request
-	end        // of the stream
 	steps      = reply
 )
 
@@ -100,43 +98,38 @@ func (l *loop) step(c *client) (done bool, err error) {
 			return false, nil
 		case err != nil:
 			return false, fmt.Errorf("waiting for answer %d: %w", c.step, err)
-		case n == 0 && c.step == end:
-			return true, nil
 		case n == 0:
 			return false, fmt.Errorf("waiting for answer %d: hung up", c.step)
-		case c.step == end:
-			return false, errors.New("bytes from a final server that sends none")
 		}
-		if err := l.answered(c, n); err != nil {
-			return false, err
+		if done, err := l.answered(c, n); done || err != nil {
+			return done, err
 		}
 	}
 }
 
 // answered takes n bytes of an answer. They stand in l.buf from c.got on; what
 // stood before them was looked at when it came.
-func (l *loop) answered(c *client, n int) error {
+func (l *loop) answered(c *client, n int) (done bool, err error) {
 	want := answers[c.step]
 	for at := c.got; at < min(c.got+n, len(want.begins)); at++ {
 		if l.buf[at] != want.begins[at] {
-			return fmt.Errorf("answer %d is %x", c.step, l.buf[c.got:c.got+n])
+			return false, fmt.Errorf("answer %d is %x", c.step, l.buf[c.got:c.got+n])
 		}
 	}
 	if c.got += n; c.got < want.length {
-		return nil
+		return false, nil
 	}
 	if c.got > want.length {
-		return fmt.Errorf("answer %d has %d bytes", c.step, c.got)
+		return false, fmt.Errorf("answer %d has %d bytes", c.step, c.got)
 	}
 	if c.step == reply {
 		l.result.Connections++
-		c.step, c.got = end, 0
-		return nil
+		return true, nil
 	}
 	if err := l.send(c); err != nil {
-		return fmt.Errorf("send message %d: %w", c.step, err)
+		return false, fmt.Errorf("send message %d: %w", c.step, err)
 	}
-	return nil
+	return false, nil
 }
 
 // send sends what ends this step. A message that does not fit into an empty socket

@@ -3,13 +3,20 @@
 // machine less than the server under test does.
 //
 // Each connection goes step by step through RFC 1928 with a password (RFC 1929)
-// and carries nothing: the final server hangs up as soon as it is reached.
+// and carries nothing: the client hangs up as soon as it is told that its final
+// server is reached.
 //
 //	client          server under test        final server
 //	  │ ──── SYN ────────▶ │                       │
 //	  │ ◀─── SYN ACK ───── │                       │
-//	  │ ◀─ three answers ▶ │ ───── SYN ──────────▶ │
-//	  │ ◀─── success ───── │ ◀──── SYN ACK, FIN ── │   counted
-//	  │ ◀─── FIN ───────── │                       │
+//	  │ ◀─ two answers ──▶ │                       │
+//	  │ ──── request ────▶ │ ───── SYN ──────────▶ │
+//	  │                    │ ◀──── SYN ACK ─────── │
+//	  │ ◀─── success ───── │                       │   counted
 //	  │ ──── FIN ────────▶ │ ───── FIN ──────────▶ │   the next one begins
+//	  │ ◀─── FIN ───────── │ ◀──── FIN ─────────── │
+//
+// It is the clients that hang up, so their ports, and the server's own towards the
+// final server, are in TIME-WAIT for a minute. A long run needs
+// net.ipv4.tcp_tw_reuse and a wide net.ipv4.ip_local_port_range on both hosts.
 package load

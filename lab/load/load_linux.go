@@ -58,8 +58,12 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	return l.result, nil
 }
 
-// listening is the listener's place in epoll events; the others are clients.
-const listening = -1
+// In epoll events, listening stands for the listener, and served-fd for a connection
+// of the final server; the others are places of clients.
+const (
+	listening = -1
+	served    = -2
+)
 
 // A loop is one thread's clients and final server.
 type loop struct {
@@ -69,6 +73,7 @@ type loop struct {
 	epoll    int
 	listener int
 	clients  []client
+	served   map[int]struct{} // connections of the final server
 	result   Result
 	buf      [512]byte
 }
@@ -77,7 +82,7 @@ func newLoop(c Config) (_ *loop, err error) {
 	if !c.Via.Addr().Is4() || !c.To.Addr().Is4() || c.Clients <= 0 || len(c.User) > 255 || len(c.Password) > 255 {
 		return nil, errors.New("want IPv4 addresses, at least one client, and a short user and password")
 	}
-	l := &loop{config: c, epoll: -1, listener: -1, clients: make([]client, c.Clients), messages: messages(c), via: sockaddr(c.Via)}
+	l := &loop{config: c, epoll: -1, listener: -1, clients: make([]client, c.Clients), served: map[int]struct{}{}, messages: messages(c), via: sockaddr(c.Via)}
 	for i := range l.clients {
 		l.clients[i].fd = -1
 	}
@@ -133,6 +138,9 @@ func (l *loop) close() {
 			unix.Close(fd)
 		}
 	}
+	for fd := range l.served {
+		unix.Close(fd)
+	}
 	for _, fd := range []int{l.listener, l.epoll} {
 		if fd >= 0 {
 			unix.Close(fd)
@@ -158,9 +166,14 @@ func (l *loop) run(ctx context.Context) error {
 			return fmt.Errorf("wait for sockets: %w", err)
 		}
 		for _, e := range events[:max(n, 0)] {
-			if e.Fd == listening {
+			switch {
+			case e.Fd == listening:
 				err = l.serve()
-			} else {
+			case e.Fd <= served:
+				fd := served - int(e.Fd)
+				unix.Close(fd) // its client has hung up
+				delete(l.served, fd)
+			default:
 				err = l.move(int(e.Fd))
 			}
 			if err != nil {
@@ -183,13 +196,17 @@ func threadTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// serve is the final server: whoever reaches it has got what there is.
+// serve is the final server, where nothing is to be had.
 func (l *loop) serve() error {
 	for {
 		fd, _, err := unix.Accept4(l.listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch err {
 		case nil:
-			unix.Close(fd)
+			if err := l.watch(fd, served-fd, unix.EPOLLIN); err != nil {
+				unix.Close(fd)
+				return err
+			}
+			l.served[fd] = struct{}{}
 		case unix.EAGAIN:
 			return nil
 		case unix.ECONNABORTED, unix.EINTR:

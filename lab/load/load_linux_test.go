@@ -30,9 +30,7 @@ func fake(t *testing.T, to string, answers ...string) (at netip.AddrPort, reache
 			}
 			sessions.Go(func() {
 				defer c.Close()
-				if fakeSession(c, to, answers) {
-					reached.Add(1)
-				}
+				fakeSession(c, to, answers, reached)
 			})
 		}
 	})
@@ -43,12 +41,12 @@ func fake(t *testing.T, to string, answers ...string) (at netip.AddrPort, reache
 	return l.Addr().(*net.TCPAddr).AddrPort(), reached
 }
 
-func fakeSession(c net.Conn, to string, answers []string) (reached bool) {
+func fakeSession(c net.Conn, to string, answers []string, reached *atomic.Int64) {
 	lengths := []int{3, len("\x01\x04user\x06secret"), 10}
 	var b [64]byte
 	for i, a := range answers {
 		if _, err := io.ReadFull(c, b[:lengths[i]]); err != nil {
-			return false
+			return
 		}
 		if i < len(lengths)-1 {
 			io.WriteString(c, a)
@@ -56,16 +54,15 @@ func fakeSession(c net.Conn, to string, answers []string) (reached bool) {
 		}
 		far, err := net.Dial("tcp4", to)
 		if err != nil {
-			return false
+			return
 		}
 		defer far.Close()
+		reached.Add(1)
 		for _, part := range []string{a[:4], a[4:]} { // as it may come
 			io.WriteString(c, part)
 		}
-		_, err = io.Copy(c, far)
-		return err == nil
+		io.Copy(io.Discard, c)
 	}
-	return false
 }
 
 func freePort(t *testing.T) netip.AddrPort {
@@ -100,7 +97,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("multipath %v: %+v", multipath, r)
 		}
 		// Those that were open at the end were cut off.
-		if got > r.Connections+c.Clients || got < r.Connections-2*c.Clients {
+		if got < r.Connections || got > r.Connections+c.Clients {
 			t.Errorf("multipath %v: %d reached the final server, %d counted", multipath, got, r.Connections)
 		}
 	}
