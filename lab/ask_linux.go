@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 )
@@ -27,7 +28,7 @@ type refusedCode int
 
 func (c refusedCode) Error() string { return fmt.Sprintf("refused with code %d", int(c)) }
 
-// ask asks the gateway for a stream to a name and port. What refuses it is a
+// ask asks the gateway for a stream to a name or address and a port. What refuses it is a
 // [refusedCode].
 func (t *trial) ask(ctx context.Context, by asker, name string, port int) (net.Conn, error) {
 	c, err := t.Network.Host("home").DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(ProxyPort)))
@@ -68,6 +69,13 @@ func openSOCKS5(c net.Conn, name string, port int) error {
 		return errors.New("the gateway wants a password")
 	}
 	req := append([]byte{5, 1, 0, 3, byte(len(name))}, name...)
+	if a, err := netip.ParseAddr(name); err == nil {
+		kind := byte(1)
+		if a.Is6() {
+			kind = 4
+		}
+		req = append([]byte{5, 1, 0, kind}, a.AsSlice()...)
+	}
 	if _, err := c.Write(binary.BigEndian.AppendUint16(req, uint16(port))); err != nil {
 		return err
 	}
@@ -100,7 +108,7 @@ func openSOCKS4a(c net.Conn, name string, port int) error {
 
 // openHTTP reads byte by byte past the head: what follows is the stream's.
 func openHTTP(c net.Conn, name string, port int) error {
-	if _, err := fmt.Fprintf(c, "CONNECT %s:%d HTTP/1.1\r\nHost: %[1]s:%[2]d\r\n\r\n", name, port); err != nil {
+	if _, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n\r\n", net.JoinHostPort(name, strconv.Itoa(port))); err != nil {
 		return err
 	}
 	r := bufio.NewReaderSize(io.LimitReader(oneByte{c}, 64<<10), 16)

@@ -23,6 +23,8 @@ type Report struct {
 	NotMeasured []string `json:"not_measured,omitempty"`
 	// Setup is what the scenario "setup" measured besides.
 	Setup *SetupTimes `json:"setup,omitempty"`
+	// Answers is what "answers" measured besides.
+	Answers *AnswerTimes `json:"answers,omitempty"`
 }
 
 // A Figure is one measured value, with the target it is held against, if any.

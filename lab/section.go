@@ -16,6 +16,9 @@ func (r *Report) Sections() (all []Section) {
 	if r.Setup != nil {
 		all = append(all, r.Setup)
 	}
+	if r.Answers != nil {
+		all = append(all, r.Answers)
+	}
 	return all
 }
 
