@@ -43,8 +43,25 @@ func ParseMode(s string) (Mode, error) {
 // A Wanted names an interface that is to be used as a link. It need not exist
 // yet: a modem that is not plugged in is waited for.
 type Wanted struct {
-	Name string
-	Mode Mode
+	Name   string
+	Mode   Mode
+	Charge Charge
+}
+
+// A Charge says whether a link costs by the byte, so that programs spare it.
+type Charge uint8
+
+// The charges. By name, a link is metered if its name begins with "ww": so the
+// kernel and systemd name modems of mobile networks (systemd.net-naming-scheme(7)).
+// A telephone on a USB cable has the name of any other network card.
+const (
+	ByName Charge = iota
+	Metered
+	Flat
+)
+
+func (c Charge) metered(name string) bool {
+	return c == Metered || c == ByName && strings.HasPrefix(name, "ww")
 }
 
 // maxName is the longest interface name, in bytes: IFNAMSIZ of linux/if.h
@@ -116,6 +133,8 @@ type Link struct {
 	Index int // the interface's number, 0 while it is absent
 	Mode  Mode
 	State State
+	// Metered is whether it costs by the byte.
+	Metered bool
 	// Addrs are the addresses from which this link sends, at most one of each
 	// family, IPv4 first. A socket bound to one of them leaves by this link.
 	Addrs []netip.Addr

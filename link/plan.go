@@ -100,7 +100,7 @@ func (pl *planner) plan(o *observed) *plan {
 // or as the main table prefers them.
 func (pl *planner) candidates(o *observed) (links []*candidate) {
 	for _, w := range pl.wanted {
-		links = append(links, &candidate{Link: Link{Name: w.Name, Mode: w.Mode}, dev: o.device(w.Name)})
+		links = append(links, &candidate{Link: Link{Name: w.Name, Mode: w.Mode, Metered: w.Charge.metered(w.Name)}, dev: o.device(w.Name)})
 	}
 	if len(pl.wanted) > 0 {
 		return links
@@ -110,7 +110,7 @@ func (pl *planner) candidates(o *observed) (links []*candidate) {
 		if d.loopback {
 			continue
 		}
-		c := &candidate{Link: Link{Name: d.name}, dev: d}
+		c := &candidate{Link: Link{Name: d.name, Metered: ByName.metered(d.name)}, dev: d}
 		h4, ok4 := o.hop(d.index, false)
 		h6, ok6 := o.hop(d.index, true)
 		switch {

@@ -331,9 +331,34 @@ func TestPlanIsIdempotent(t *testing.T) {
 	}
 }
 
+func TestMetered(t *testing.T) {
+	o := &observed{devices: []device{{index: 2, name: "eth0"}, {index: 3, name: "wwp0s2"}, {index: 4, name: "wwan0"}}}
+	for i := range o.devices {
+		o.defaults = append(o.defaults, nextHop{index: o.devices[i].index})
+	}
+	for name, tt := range map[string]struct {
+		wanted []Wanted
+		want   string
+	}{
+		"by name": {nil, "wwan0 wwp0s2 "},
+		"as told": {[]Wanted{{Name: "eth0", Charge: Metered}, {Name: "wwan0", Charge: Flat}, {Name: "wwp0s2"}, {Name: "ww"}}, "eth0 ww wwp0s2 "},
+	} {
+		got := ""
+		for _, l := range (&planner{wanted: tt.wanted}).plan(o).links {
+			if l.Metered {
+				got += l.Name + " "
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s: metered are %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 func TestParseWanted(t *testing.T) {
 	for in, want := range map[string]Wanted{
-		"eth0": {"eth0", On}, "wwan0=backup": {"wwan0", Backup}, "eth0.7=off": {"eth0.7", Off}, "ppp0=overflow": {"ppp0", Overflow}, "a=on": {"a", On},
+		"eth0": {Name: "eth0"}, "wwan0=backup": {Name: "wwan0", Mode: Backup}, "eth0.7=off": {Name: "eth0.7", Mode: Off},
+		"ppp0=overflow": {Name: "ppp0", Mode: Overflow}, "a=on": {Name: "a", Mode: On},
 	} {
 		if got, err := ParseWanted(in); got != want || err != nil {
 			t.Errorf("%q: %v, %v", in, got, err)
