@@ -76,7 +76,6 @@ func (t *tunnel) open() error {
 			return err
 		}
 		t.order.Lock()
-		t.conn.Store(conn)
 		err = t.request(conn)
 		t.order.Unlock()
 		if t.closed.Load() { // meanwhile, and it may have closed the one before
@@ -93,24 +92,29 @@ func (t *tunnel) open() error {
 	}
 }
 
-// request writes the request in one piece.
+// request makes conn the tunnel's, and writes the request in one piece.
 func (t *tunnel) request(conn *relayConn) (err error) {
 	base, known := conn.acked()
 	t.mu.Lock()
 	t.base, t.baseOK = base, known
 	sent, ended := t.sent, t.ended
 	t.mu.Unlock()
+	var hello []byte
+	if conn.pending {
+		u := t.dialer.upstream
+		hello, err = socks.AppendLogin(nil, u.to.Account, u.to.Secret.Text())
+	}
 	msg := sent
 	switch {
 	case conn.tls == nil: // the stream itself knows where to
-	case conn.pending:
-		u := t.dialer.upstream
-		if msg, err = socks.AppendLogin(nil, u.to.Account, u.to.Secret.Text()); err != nil {
-			return err
-		}
-		msg = socks.AppendConnect(msg, t.to, sent)
+	case conn.begin(hello, t.dialer.pool.put):
+		msg = socks.AppendOwn(nil, proxy.Flow{}, t.to, sent)
 	default:
-		msg = socks.AppendConnect(nil, t.to, sent)
+		msg = socks.AppendConnect(hello, t.to, sent)
+	}
+	t.conn.Store(conn)
+	if err != nil {
+		return err
 	}
 	conn.SetDeadline(time.Now().Add(answerTime))
 	if _, err = conn.Write(msg); err == nil && ended {
@@ -134,7 +138,9 @@ func (t *tunnel) Settle() (splice.Conn, error) {
 		var refusal *proxy.Error
 		if errors.As(err, &refusal) {
 			t.dialer.memory.learn(t.to, err)
-			t.Close()
+			t.closed.Store(true)
+			t.cancel()
+			splice.Abort(conn) // a goodbye would wait for what the client is sending
 			return nil, err
 		}
 		again := t.replaceable(conn, err) // asks the socket, so before it is closed

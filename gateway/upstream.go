@@ -156,7 +156,7 @@ func (u *upstream) login(conn *relayConn) error {
 }
 
 func (u *upstream) loginAnswer(conn *relayConn) error {
-	err := socks.ReadLogin(conn, u.to.Account)
+	err := socks.ReadLogin(conn.tls, u.to.Account) // below the stream, if there is one already
 	var refused *proxy.Error
 	switch {
 	case errors.As(err, &refused) && refused.Reason == proxy.AuthenticationFailed:

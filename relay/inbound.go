@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
+	"tributary/account"
 	"tributary/proto/httpconnect"
 	"tributary/proto/socks"
 	"tributary/proxy"
@@ -33,20 +35,32 @@ func (r *Relay) ServeConn(live context.Context, c proxy.Conn) {
 // serve returns when the connection's session runs by itself, or is over; ended
 // is called when it is over.
 func (r *Relay) serve(live context.Context, c proxy.Conn, request func(*visitor) (*proxy.Request, error), ended func()) {
-	stop := context.AfterFunc(live, func() { splice.Abort(c) })
-	v := &visitor{relay: r, conn: c}
+	r.attend(live, &visitor{relay: r, conn: c}, request, ended)
+}
+
+// attend serves a visitor's next request.
+func (r *Relay) attend(live context.Context, v *visitor, request func(*visitor) (*proxy.Request, error), ended func()) {
+	stop := context.AfterFunc(live, func() { splice.Abort(v.conn) })
 	req, err := request(v)
 	stop()
+	if errors.Is(err, errLater) {
+		go r.attend(live, v, (*visitor).next, ended)
+		return
+	}
 	if err != nil {
 		// Strangers knock all day: this is not news.
-		r.config.Log.Debug("no request", "client", c.RemoteAddr(), "account", v.account, "err", err)
-		splice.Abort(c)
+		r.config.Log.Debug("no request", "client", v.conn.RemoteAddr(), "account", v.account, "err", err)
+		splice.Abort(v.conn)
 		v.leave()
 		ended()
 		return
 	}
-	c.SetDeadline(time.Time{})
+	v.conn.SetDeadline(time.Time{})
 	r.sessions.Serve(live, req, func() {
+		if v.free.Swap(false) {
+			r.attend(live, v, (*visitor).next, ended)
+			return
+		}
 		v.leave()
 		ended()
 	})
@@ -58,6 +72,13 @@ type visitor struct {
 	conn    proxy.Conn
 	account string // once authenticated and counted
 	full    bool   // authenticated, but over the account's limit
+
+	// Of gateways of ours, whose connections carry one stream after the other:
+	tls    *splice.TLSConn
+	first  []byte          // read and not used yet
+	answer []byte          // goes in front of the first stream
+	login  account.Account // as it was then
+	free   atomic.Bool     // the last stream has ended in good order
 }
 
 // request reads who the visitor is and what it wants.
@@ -73,7 +94,7 @@ func (v *visitor) request() (*proxy.Request, error) {
 		if !v.trusted() {
 			return nil, errNotTrusted
 		}
-		return v.plain(v.conn, first, false)
+		return v.plain(v.conn, first)
 	}
 	c := splice.ServerTLS(v.conn, first, v.relay.tls)
 	if err := c.Handshake(); err != nil {
@@ -83,15 +104,17 @@ func (v *visitor) request() (*proxy.Request, error) {
 	if n, err = c.Read(first); err != nil {
 		return nil, fmt.Errorf("read the first byte inside TLS: %w", err)
 	}
-	return v.plain(c, first[:n], c.ConnectionState().NegotiatedProtocol == socks.ALPN)
+	if c.ConnectionState().NegotiatedProtocol == socks.ALPN {
+		return nil, v.welcome(c, first[:n])
+	}
+	return v.plain(c, first[:n])
 }
 
-// plain reads the request of a protocol that is clear text in itself. Own says
-// that the client is a gateway of ours.
-func (v *visitor) plain(c proxy.Conn, first []byte, own bool) (req *proxy.Request, err error) {
+// plain reads the request of a protocol that is clear text in itself.
+func (v *visitor) plain(c proxy.Conn, first []byte) (req *proxy.Request, err error) {
 	switch first[0] {
 	case 4, 5:
-		req, err = (&socks.Server{Auth: v.authenticate, Own: own}).Accept(c, first)
+		req, err = (&socks.Server{Auth: v.authenticate}).Accept(c, first)
 	case 'C':
 		req, err = (&httpconnect.Server{Auth: v.authenticate}).Accept(c, first)
 	default:
@@ -100,6 +123,11 @@ func (v *visitor) plain(c proxy.Conn, first []byte, own bool) (req *proxy.Reques
 	if err != nil {
 		return nil, err
 	}
+	return v.admit(req)
+}
+
+// admit refuses a request of an account that has too many connections.
+func (v *visitor) admit(req *proxy.Request) (*proxy.Request, error) {
 	if v.full {
 		req.Refuse(proxy.Overloaded)
 		return nil, fmt.Errorf("account %s: %s", req.User, proxy.Overloaded)
@@ -121,6 +149,7 @@ func (v *visitor) authenticate(name, password string) (string, bool) {
 			v.full = true
 		}
 	}
+	v.login = a
 	if v.account != "" {
 		v.conn.SetDeadline(time.Now().Add(requestTime))
 	}

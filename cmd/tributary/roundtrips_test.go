@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,9 +35,13 @@ type world struct {
 	servers *proxytest.Servers
 	ctx     context.Context
 	down    bool // the way to the relay swallows everything
+
+	mu   sync.Mutex
+	ends   []*proxytest.End // the gateway's ends of its connections to the relay
+	counts map[*proxytest.End]int64
 }
 
-func newWorld(t *testing.T, opening gateway.Opening) *world {
+func newWorld(t testing.TB, opening gateway.Opening) *world {
 	t.Helper()
 	ctx, end := context.WithCancel(context.Background())
 	w := &world{ctx: ctx, servers: &proxytest.Servers{Delay: rtP / 2}}
@@ -66,6 +71,9 @@ func newWorld(t *testing.T, opening gateway.Opening) *world {
 			}
 			time.Sleep(rtR) // the TCP handshake
 			near, far := proxytest.Wire(rtR / 2)
+			w.mu.Lock()
+			w.ends = append(w.ends, near)
+			w.mu.Unlock()
 			if to.Port() == link.Shadowsocks {
 				go r.ServeShadowsocks(w.ctx, far)
 			} else {
@@ -103,6 +111,39 @@ func (w *world) cool() {
 	time.Sleep(5 * time.Second)
 	end()
 	time.Sleep(5 * time.Second)
+}
+
+// recycle leaves a connection in the pool that has carried a session.
+func (w *world) recycle() {
+	w.warm()
+	to, _ := proxy.ParseAddr("before.test:80")
+	w.servers.Handle(to, proxytest.Echo)
+	conn := w.client()
+	if err := socks5Client(conn, to); err != nil {
+		panic(err)
+	}
+	fmt.Fprint(conn, "before")
+	conn.CloseWrite()
+	io.Copy(io.Discard, conn)
+	conn.Close()
+	time.Sleep(time.Second)
+	w.used() // from here on
+}
+
+// used returns how many connections have carried anything since the last call.
+func (w *world) used() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.counts == nil {
+		w.counts = make(map[*proxytest.End]int64)
+	}
+	for _, e := range w.ends {
+		if c := e.Count().Bytes; c != w.counts[e] {
+			w.counts[e] = c
+			n++
+		}
+	}
+	return n
 }
 
 // client connects to the gateway, over no distance.
@@ -183,6 +224,9 @@ func TestRoundTripBudgets(t *testing.T) {
 			{"warm, web", (*world).warm, 443, false, rtR + 2*rtP},
 			{"warm, server speaks first", (*world).warm, 22, true, rtR + 2*rtP},
 			{"warm, unknown port", (*world).warm, 9000, false, 2*rtR + 2*rtP}, // its answer is the truth
+			{"recycled, web", (*world).recycle, 443, false, rtR + 2*rtP},
+			{"recycled, server speaks first", (*world).recycle, 22, true, rtR + 2*rtP},
+			{"recycled, unknown port", (*world).recycle, 9000, false, 2*rtR + 2*rtP},
 			{"cold, web", (*world).cool, 443, false, direct},
 			{"cold, server speaks first", (*world).cool, 22, true, direct},
 			{"cold, unknown port", (*world).cool, 9000, false, 3*rtR + 2*rtP},
@@ -254,6 +298,7 @@ func TestRefusalsAreHonestAndFast(t *testing.T) {
 			want   time.Duration
 		}{
 			{"warm", (*world).warm, rtR + rtP},
+			{"recycled", (*world).recycle, rtR + rtP},
 			{"cold", (*world).cool, 2*rtR + rtP},
 		} {
 			t.Run(c.name+", "+reason.String(), func(t *testing.T) {

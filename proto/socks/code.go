@@ -54,15 +54,6 @@ func Code(r proxy.Reason) byte {
 	return generalFailure
 }
 
-// own is the first of the reply codes that RFC 1928 leaves unassigned and that
-// two ends of Tributary use between themselves, where both have said that they
-// are (see [ALPN]): own plus the reason. They lose nothing on the way.
-const own = 0xe0
-
-// ALPN is the application protocol (RFC 7301) by which gateway and relay know
-// each other inside TLS. It is SOCKS5 in all but the codes of refusals.
-const ALPN = "tributary/1"
-
 // Code4 returns the SOCKS4 reply code for a reason.
 func Code4(r proxy.Reason) byte {
 	if int(r) < len(codes) {

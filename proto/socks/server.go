@@ -17,9 +17,7 @@ type Server struct {
 	// are then let in with any.
 	Auth func(user, password string) (account string, ok bool)
 
-	// Own is for clients that are gateways of ours: refusals of SOCKS5 requests then
-	// have codes of our own, one for each reason.
-	Own bool
+	own bool // the client is a gateway of ours
 }
 
 // Accept reads a request from c, where first are the bytes that were read from it
@@ -47,43 +45,62 @@ func (s *Server) Accept(c proxy.Conn, first []byte) (*proxy.Request, error) {
 	default:
 		err = fmt.Errorf("socks version %d", version)
 	}
-	switch {
-	case err == nil:
-	case len(in.out) > 0:
-		proxy.HangUp(c, in.out)
-		return nil, err
-	default:
-		c.Close()
-		return nil, err
+	if err != nil {
+		return nil, farewell(in, err)
 	}
-	req.Pending = &pending{c: c, out: in.out, version: version, code: s.code}
+	return s.pend(req, in, version), nil
+}
+
+// farewell ends a connection that brought no request, with the answers that wait.
+func farewell(in *input, err error) error {
+	if len(in.out) > 0 {
+		proxy.HangUp(in.c, in.out)
+	} else {
+		in.c.Close()
+	}
+	return err
+}
+
+// pend makes what was read a request that waits for its answer.
+func (s *Server) pend(req *proxy.Request, in *input, version byte) *proxy.Request {
+	req.Pending = &pending{c: in.c, out: in.out, version: version, code: s.code}
 	req.Early = bytes.Clone(in.unread)
-	if from := c.RemoteAddr(); from != nil {
+	if from := in.c.RemoteAddr(); from != nil {
 		req.From, _ = netip.ParseAddrPort(from.String())
 	}
-	return req, nil
+	return req
 }
 
 // accept5 leaves the answer to a failure in in.out.
 func (s *Server) accept5(in *input) (*proxy.Request, error) {
-	offered, err := ReadGreeting(in)
+	account, err := s.login(in)
 	if err != nil {
 		return nil, err
-	}
-	method := s.choose(offered)
-	in.out = AppendSelection(in.out, method)
-	account := ""
-	switch method {
-	case noAcceptableMethod:
-		return nil, &proxy.Error{Reason: proxy.AuthenticationFailed, Err: fmt.Errorf("socks5 greeting: no acceptable method in %x", offered)}
-	case UserPass:
-		if account, err = s.authenticate(in); err != nil {
-			return nil, err
-		}
 	}
 	if err := in.flush(); err != nil {
 		return nil, fmt.Errorf("socks5 method: %w", err)
 	}
+	return s.request(in, account)
+}
+
+// login reads what comes before a request.
+func (s *Server) login(in *input) (account string, err error) {
+	offered, err := ReadGreeting(in)
+	if err != nil {
+		return "", err
+	}
+	method := s.choose(offered)
+	in.out = AppendSelection(in.out, method)
+	switch method {
+	case noAcceptableMethod:
+		return "", &proxy.Error{Reason: proxy.AuthenticationFailed, Err: fmt.Errorf("socks5 greeting: no acceptable method in %x", offered)}
+	case UserPass:
+		return s.authenticate(in)
+	}
+	return "", nil
+}
+
+func (s *Server) request(in *input, account string) (*proxy.Request, error) {
 	m, err := ReadRequest(in)
 	if err == nil && m.Command != Connect {
 		err = &proxy.Error{Reason: proxy.CommandUnsupported, Err: fmt.Errorf("socks5 request: command %d", m.Command)}
@@ -147,13 +164,6 @@ func (s *Server) accept4(in *input) (*proxy.Request, error) {
 		return nil, err
 	}
 	return &proxy.Request{Inbound: "socks4", To: m.To}, nil
-}
-
-func (s *Server) code(r proxy.Reason) byte {
-	if s.Own && int(r) < len(codes) {
-		return own + byte(r)
-	}
-	return Code(r)
 }
 
 // pending is a request that was read and not answered. It holds no input.

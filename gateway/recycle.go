@@ -1,0 +1,24 @@
+package gateway
+
+import (
+	"tributary/proto/socks"
+	"tributary/splice"
+)
+
+// begin has the connection carry one stream, and gives it back when both
+// directions of that have ended in good order: its congestion windows have grown
+// by then. Hello goes in front of the stream. It reports false, and does nothing,
+// where a connection is as long as its stream: to servers that are not ours.
+func (c *relayConn) begin(hello []byte, back func(*relayConn) bool) bool {
+	if c.tls.ConnectionState().NegotiatedProtocol != socks.ALPN {
+		return false
+	}
+	next := *c // what is still done to c must not reach its next stream
+	next.pending = false
+	c.stream = splice.Framed(c.tls, nil, hello, func() {
+		if !back(&next) {
+			next.Close()
+		}
+	})
+	return true
+}
