@@ -147,30 +147,32 @@ func FuzzSessionsStayApart(f *testing.F) {
 	f.Add([]byte{10, 20, 0, 200, 3, 0, 0, 0, 0, 7, 255, 0})
 	f.Add([]byte{1, 1, 1, 5, 5, 2, 5, 5, 0, 5, 5, 3, 7, 7, 0})
 	f.Add([]byte{255, 255, 4, 255, 255, 5, 200, 0, 6, 5, 5, 0})
-	f.Fuzz(func(t *testing.T, script []byte) {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, gateway.Auto)
-			w.warm()
-			var all sync.WaitGroup
-			defer all.Wait()
-			for i := 1; len(script) >= 3 && i < 12; i, script = i+1, script[3:] {
-				s := session{
-					to: fmt.Sprintf("server%d.test:80", i), up: int(script[0]) * 523, down: int(script[1]) * 997,
-					breaks: script[2]&3 == 1, breaksOff: script[2]&3 == 2, refused: script[2]&3 == 3,
-				}
-				tag := byte(i)
-				done := make(chan struct{})
-				all.Go(func() {
-					defer close(done)
-					whole := !s.breaks && !s.breaksOff && !s.refused
-					if ok := s.run(t, w, tag); ok != whole {
-						t.Errorf("session %d: ok %v, want %v", tag, ok, whole)
-					}
-				})
-				if script[2]&4 == 0 { // else it runs beside the next
-					<-done
-				}
+	f.Fuzz(sessionsApart)
+}
+
+func sessionsApart(t *testing.T, script []byte) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, gateway.Auto)
+		w.warm()
+		var all sync.WaitGroup
+		defer all.Wait()
+		for i := 1; len(script) >= 3 && i < 12; i, script = i+1, script[3:] {
+			s := session{
+				to: fmt.Sprintf("server%d.test:80", i), up: int(script[0]) * 523, down: int(script[1]) * 997,
+				breaks: script[2]&3 == 1, breaksOff: script[2]&3 == 2, refused: script[2]&3 == 3,
 			}
-		})
+			tag := byte(i)
+			done := make(chan struct{})
+			all.Go(func() {
+				defer close(done)
+				whole := !s.breaks && !s.breaksOff && !s.refused
+				if ok := s.run(t, w, tag); ok != whole {
+					t.Errorf("session %d: ok %v, want %v", tag, ok, whole)
+				}
+			})
+			if script[2]&4 == 0 { // else it runs beside the next
+				<-done
+			}
+		}
 	})
 }

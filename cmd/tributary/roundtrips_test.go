@@ -36,7 +36,7 @@ type world struct {
 	ctx     context.Context
 	down    bool // the way to the relay swallows everything
 
-	mu   sync.Mutex
+	mu     sync.Mutex
 	ends   []*proxytest.End // the gateway's ends of its connections to the relay
 	counts map[*proxytest.End]int64
 }
