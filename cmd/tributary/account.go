@@ -8,6 +8,7 @@ import (
 
 	"tributary/account"
 	"tributary/config"
+	"tributary/proto/join"
 	"tributary/relay"
 )
 
@@ -15,10 +16,12 @@ const accountUsage = `
 tributary account list                  [--state DIR]
 tributary account add|remove|show NAME  [--state DIR]
 tributary account link|qr NAME          [--state DIR] [--advertise HOST] [--port PORT]
+tributary account shadowsocks NAME      [--state DIR] [--advertise HOST]
 
 Who may use the relay. A running relay notices changes within a second. A join
 link is a secret: anybody who has it can use the account. It names the port for
-Shadowsocks that the relay was last started with.`
+Shadowsocks that the relay was last started with; shadowsocks prints the ss://
+URL of that port for other programs, on a terminal with its QR code for phones.`
 
 func runAccount(_ context.Context, std stdio, args []string) error {
 	fs := newFlags("account", accountUsage, std)
@@ -67,7 +70,7 @@ func runAccount(_ context.Context, std stdio, args []string) error {
 		}
 		fmt.Fprintf(std.out, "name     %s\ncreated  %s\n", a.Name, a.Created.Format("2006-01-02 15:04 MST"))
 		return nil
-	case "link", "qr":
+	case "link", "qr", "shadowsocks":
 		if *port == 0 || *port > 65535 {
 			return &usageError{fmt.Errorf("account: port %d is not between 1 and 65535", *port), ""}
 		}
@@ -75,12 +78,28 @@ func runAccount(_ context.Context, std stdio, args []string) error {
 		if err != nil {
 			return err
 		}
-		if verb == "qr" {
-			printQR(std.out, l.Text())
-			return nil
-		}
-		fmt.Fprintln(std.out, l.Text())
-		return nil
+		return printLink(std, verb, l)
 	}
 	return &usageError{fmt.Errorf("account: no command %q", verb), "tributary account --help"}
+}
+
+// printLink prints a link for a gateway, or for other programs.
+func printLink(std stdio, verb string, l join.Link) error {
+	if verb == "shadowsocks" {
+		text, err := shadowsocksURL(l)
+		if err != nil {
+			return fmt.Errorf("account %q: %w", l.Account, err)
+		}
+		fmt.Fprintln(std.out, text)
+		if isTerminal(std.out) {
+			printQR(std.out, text)
+		}
+		return nil
+	}
+	if verb == "qr" {
+		printQR(std.out, l.Text())
+		return nil
+	}
+	fmt.Fprintln(std.out, l.Text())
+	return nil
 }
