@@ -26,7 +26,8 @@ demo: build
 lab: build
 	./tributary lab run all
 
-# On a machine that does nothing else.
+# On a machine that does nothing else, with sing-box in PATH (CONTRIBUTING.md) to
+# compare with.
 measurements:
 	CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath -o tributary ./cmd/tributary # the page names the commit
 	./tributary lab measurements docs
