@@ -69,24 +69,28 @@ func bundles(events []Event, port uint16) (all []*bundle) {
 // and no longer a handshake's.
 const answerStarts = 8000
 
-// session returns when the connection's session began: the request is the last
-// thing that went up before the answer. It reports false where no answer came.
-func (b *bundle) session() (began time.Time, ok bool) {
+// sessions returns when each of the connection's sessions began, of which it may
+// carry several one after the other: the request is the last thing that went up
+// before the answer. One that got no answer is none.
+func (b *bundle) sessions() (began []time.Time) {
 	events := slices.Clone(b.events)
 	slices.SortStableFunc(events, func(x, y Event) int { return x.Arrived.Compare(y.Arrived) })
+	var asked time.Time
 	down := 0
 	for _, e := range events {
 		switch {
 		case e.Length == 0:
-		case e.Up && down < answerStarts:
-			began = e.Sent
-		case !e.Up:
-			if down += e.Length; down >= answerStarts {
-				return began, !began.IsZero()
+		case e.Up:
+			if asked = e.Sent; down >= answerStarts {
+				down = 0
+			}
+		case down < answerStarts:
+			if down += e.Length; down >= answerStarts && !asked.IsZero() {
+				began = append(began, asked)
 			}
 		}
 	}
-	return began, false
+	return began
 }
 
 // joinedAt is how many subflows besides the first were there at a time.
@@ -103,7 +107,7 @@ func (b *bundle) joinedAt(t time.Time) (n int) {
 // them began with so many subflows.
 func allJoined(all []*bundle, subflows int) (sessions, joined int) {
 	for _, b := range all {
-		if began, ok := b.session(); ok {
+		for _, began := range b.sessions() {
 			sessions++
 			if 1+b.joinedAt(began) >= subflows {
 				joined++

@@ -77,6 +77,8 @@ func TestBundles(t *testing.T) {
 		{"asked when joined", append(opening(7), request(150), answer(170)), 1, 1},
 		{"asked before", append(opening(7), request(120), answer(150)), 1, 0},
 		{"a later request does not count", append(opening(7), request(120), answer(150), request(300)), 1, 0},
+		{"asked again on the same connection", append(opening(7), request(120), answer(150), request(300), answer(350)), 2, 1},
+		{"an end between two requests", append(opening(7), request(150), answer(170), request(300), request(310), answer(350)), 2, 2},
 		{"never asked", opening(7), 0, 0},
 		{"little came back", append(opening(7), request(150)), 0, 0},
 	} {

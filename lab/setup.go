@@ -13,7 +13,8 @@ import (
 // connection, by several ways in one run. Times are in ms since the client's SYN.
 type SetupTimes struct {
 	Environment Environment  `json:"environment"`
-	Ways        []string     `json:"ways"` // of Curve, in the order of their drawing
+	Ways        []string     `json:"ways"`           // of Curve, in the order of the tables
+	Peer        string       `json:"peer,omitempty"` // program and version of WayPeer, if it was there
 	Curve       []CurvePoint `json:"curve"`
 	Sizes       []SizePoint  `json:"sizes"`
 	Burst       []BurstPoint `json:"bursts"`
@@ -29,6 +30,8 @@ const (
 	WayPipelined = "SOCKS5, pipelined"
 	WayCold      = "Tributary, cold"
 	WayWarm      = "Tributary, warm"
+	WayHTTP      = "Tributary, warm, by HTTP"
+	WayPeer      = "sing-box, Shadowsocks"
 )
 
 // Names of the ladders.

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"tributary/measure"
@@ -35,7 +36,11 @@ func (s *SetupTimes) drawCurve() []byte {
 		Y:     figure.Axis{Name: "setup time (ms)"},
 	}
 	// In this order for the colours: ours are to be seen first, direct is the background.
-	for _, way := range []string{WayWarm, WayPassword, WayCold, WayOpen, WayPipelined, WayDirect} {
+	// By HTTP ours is the same line.
+	for _, way := range []string{WayWarm, WayPassword, WayCold, WayOpen, WayPipelined, WayDirect, WayPeer} {
+		if !slices.Contains(s.Ways, way) {
+			continue
+		}
 		line := figure.Series{Name: way}
 		for _, r := range s.lengths() {
 			if p, ok := s.curve(way, r); ok && p.Failed < p.Count {

@@ -61,10 +61,9 @@ type setupRun struct {
 
 func setup(ctx context.Context, t *trial) error { return setupWith(ctx, t, fullSetup()) }
 
-func setupWith(ctx context.Context, t *trial, lengths setupLengths) error {
+func setupWith(ctx context.Context, t *trial, lengths setupLengths) (err error) {
 	t.Setup = &SetupTimes{
 		Environment: environment(),
-		Ways:        []string{WayDirect, WayPassword, WayOpen, WayPipelined, WayCold, WayWarm},
 		Ladders:     map[string]figure.Ladder{},
 	}
 	r := &setupRun{trial: t, lengths: lengths}
@@ -80,6 +79,12 @@ func setupWith(ctx context.Context, t *trial, lengths setupLengths) error {
 	if err := r.startRelay(ctx); err != nil {
 		return err
 	}
+	stop, err := r.startPeers(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	r.Setup.Ways = r.withPeer(WayDirect, WayPassword, WayOpen, WayPipelined, WayCold, WayWarm, WayHTTP)
 	for _, rtt := range lengths.rtts {
 		if err := r.curve(ctx, rtt); err != nil {
 			return fmt.Errorf("at R = %v: %w", rtt, err)
@@ -171,6 +176,10 @@ func (r *setupRun) by(way string) []string {
 		return []string{"--mptcp", "--pipelined", "--via", r.password}
 	case WayCold, WayWarm:
 		return []string{"--via", r.Proxy("socks5")}
+	case WayHTTP:
+		return []string{"--via", r.Proxy("http")}
+	case WayPeer:
+		return peerVia()
 	}
 	return nil
 }
@@ -181,7 +190,7 @@ func (r *setupRun) curve(ctx context.Context, rtt time.Duration) error {
 	if rtt == referenceR {
 		count = r.lengths.reference
 	}
-	r.step(3*time.Second+time.Duration(15*count)*(rtt+20*time.Millisecond), "setup time at R = %v", rtt)
+	r.step(3*time.Second+time.Duration(18*count)*(rtt+20*time.Millisecond), "setup time at R = %v", rtt)
 	if err := r.lines(ctx, rtt); err != nil {
 		return err
 	}
@@ -289,7 +298,7 @@ func (r *setupRun) atReference(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, way := range []string{WayDirect, WayPassword, WayWarm} {
+	for _, way := range r.withPeer(WayDirect, WayPassword, WayWarm) {
 		if err := r.burst(ctx, way); err != nil {
 			return fmt.Errorf("burst, %s: %w", way, err)
 		}
@@ -303,8 +312,8 @@ func (r *setupRun) size(ctx context.Context, size int64) error {
 		count = r.lengths.largeCount
 	}
 	perConnection := 150*time.Millisecond + time.Duration(float64(size)*8/35e6*float64(time.Second))
-	r.step(time.Duration(3*count)*perConnection, "%s each way", measure.SizeText(size))
-	ways := []string{WayDirect, WayPassword, WayWarm}
+	r.step(time.Duration(4*count)*perConnection, "%s each way", measure.SizeText(size))
+	ways := r.withPeer(WayDirect, WayPassword, WayWarm)
 	runs := map[string]*samples{}
 	for range rounds {
 		for _, way := range ways {
@@ -342,8 +351,12 @@ func (r *setupRun) burst(ctx context.Context, way string) error {
 	}
 	run := m.Runs[0]
 	p := BurstPoint{Way: way, First: run.First, Last: run.Last, Opens: len(run.Samples), Failed: run.Failed}
+	port := uint16(RelayPort)
+	if way == WayPeer {
+		port = peerServerPort
+	}
 	if way != WayDirect {
-		p.Sessions, p.Joined = allJoined(bundles(events, RelayPort), len(r.Network.Links()))
+		p.Sessions, p.Joined = allJoined(bundles(events, port), len(r.Network.Links()))
 	}
 	r.Setup.Burst = append(r.Setup.Burst, p)
 	return nil

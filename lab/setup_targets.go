@@ -17,17 +17,8 @@ const (
 // judge enters what the targets are about, and what has to be so whatever the
 // machine is busy with.
 func (s *SetupTimes) judge(r *Report) {
-	failed := 0
-	for _, p := range s.Curve {
-		failed += p.Failed
-	}
-	for _, p := range s.Sizes {
-		failed += p.Failed
-	}
-	for _, p := range s.Burst {
-		failed += p.Failed
-	}
-	r.check("every connection works", failed == 0, "%d failed", failed)
+	ours, theirs := s.failed()
+	r.check("every connection works", ours == 0, "%d failed", ours)
 	const rMs = 40
 	direct, _ := s.curve(WayDirect, rMs)
 	warm, _ := s.curve(WayWarm, rMs)
@@ -36,6 +27,10 @@ func (s *SetupTimes) judge(r *Report) {
 	r.figure("first byte, warm, median", warm.First.Median, "ms", atMost(warmMedianMs))
 	r.figure("first byte, warm, p95", warm.First.P95, "ms", atMost(warmP95Ms))
 	r.figure("first byte, cold, median", cold.First.Median, "ms", atMost(coldMs))
+	if peer, ok := s.curve(WayPeer, rMs); ok {
+		r.figure("first byte, "+WayPeer+", median", peer.First.Median, "ms", nil)
+		r.figure("connections that failed, "+WayPeer, float64(theirs), "", nil)
+	}
 	// The quickest of each: what a busy machine adds, it adds to single ones.
 	r.check("a warm request is not slower than direct", warm.First.Min < notSlower*direct.First.Min, "%.2f of the time", warm.First.Min/direct.First.Min)
 	for _, b := range s.Burst {
@@ -59,6 +54,27 @@ func (s *SetupTimes) judge(r *Report) {
 		r.check("burst, "+b.Way+": the packets show every session", b.Sessions == b.Opens, "%d of %d", b.Sessions, b.Opens)
 	}
 	s.judgeSizes(r)
+}
+
+// failed counts connections, the peer's for themselves.
+func (s *SetupTimes) failed() (ours, theirs int) {
+	add := func(way string, n int) {
+		if way == WayPeer {
+			theirs += n
+		} else {
+			ours += n
+		}
+	}
+	for _, p := range s.Curve {
+		add(p.Way, p.Failed)
+	}
+	for _, p := range s.Sizes {
+		add(p.Way, p.Failed)
+	}
+	for _, p := range s.Burst {
+		add(p.Way, p.Failed)
+	}
+	return ours, theirs
 }
 
 func (s *SetupTimes) judgeSizes(r *Report) {

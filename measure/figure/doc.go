@@ -17,7 +17,7 @@ const (
 )
 
 // colours is how many there are for series; a further one begins again.
-const colours = 6
+const colours = 7
 
 // style has colours that can be told apart with the common colour blindnesses
 // (after Okabe and Ito), each in a dark tone for light backgrounds and the reverse.
@@ -41,6 +41,7 @@ text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",Arial,san
 .c3{stroke:#a6447f}.f3{fill:#a6447f}
 .c4{stroke:#8a6d00}.f4{fill:#8a6d00}
 .c5{stroke:#59636e}.f5{fill:#59636e}
+.c6{stroke:#5a48c8}.f6{fill:#5a48c8}
 @media (prefers-color-scheme:dark){
 text{fill:#e6edf3}
 .soft{fill:#9198a1}
@@ -54,6 +55,7 @@ text{fill:#e6edf3}
 .c3{stroke:#e58fc4}.f3{fill:#e58fc4}
 .c4{stroke:#e3c34b}.f4{fill:#e3c34b}
 .c5{stroke:#9aa4af}.f5{fill:#9aa4af}
+.c6{stroke:#aba0ff}.f6{fill:#aba0ff}
 }
 </style>
 `
