@@ -34,6 +34,7 @@ func (t *tap) saw(up bool, b []byte, sent, arrived time.Time) {
 // A Capture records the TCP packets of all links. Only one can run in a Network.
 type Capture struct {
 	network *Network
+	keep    keeper
 	lo      *os.File // a packet socket, if home's loopback is recorded
 	reader  sync.WaitGroup
 
@@ -41,19 +42,34 @@ type Capture struct {
 	events []Event
 }
 
+// A keeper says how much of a packet's payload an Event shall hold; a negative number
+// leaves the packet out.
+type keeper func(link string, up bool, p packet.TCP) int
+
 // Capture starts to record what all links deliver. With loopback it records also
 // what the clients at home say to the gateway at proxyPort. Stop ends it.
 func (n *Network) Capture(loopback bool) (*Capture, error) {
-	c := &Capture{network: n}
+	c := &Capture{network: n, keep: func(string, bool, packet.TCP) int { return payloadKept }}
 	if loopback {
 		if err := c.listen(n.Host("home")); err != nil {
 			return nil, fmt.Errorf("record the loopback: %w", err)
 		}
 	}
-	for _, l := range n.links {
+	c.tap()
+	return c, nil
+}
+
+// captureOf records only what the keeper wants of the links.
+func (n *Network) captureOf(keep keeper) *Capture {
+	c := &Capture{network: n, keep: keep}
+	c.tap()
+	return c
+}
+
+func (c *Capture) tap() {
+	for _, l := range c.network.links {
 		l.tap.capture.Store(c)
 	}
-	return c, nil
 }
 
 // Stop ends the recording and returns the packets in the order of their sending.
@@ -83,8 +99,11 @@ func (c *Capture) add(link string, up bool, b []byte, sent, arrived time.Time) {
 	if !ok {
 		return
 	}
-	n := len(p.Payload)
-	p.Payload = bytes.Clone(p.Payload[:min(n, payloadKept)])
+	n, kept := len(p.Payload), c.keep(link, up, p)
+	if kept < 0 {
+		return
+	}
+	p.Payload = bytes.Clone(p.Payload[:min(n, kept)])
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.events) < maxEvents {

@@ -25,6 +25,8 @@ type Report struct {
 	Setup *SetupTimes `json:"setup,omitempty"`
 	// Answers is what "answers" measured besides.
 	Answers *AnswerTimes `json:"answers,omitempty"`
+	// Replay is what "replay" saw.
+	Replay *Replay `json:"replay,omitempty"`
 }
 
 // A Figure is one measured value, with the target it is held against, if any.

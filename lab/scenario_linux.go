@@ -35,8 +35,10 @@ func Scenarios() []Scenario {
 			About: "what opening a connection costs: direct, SOCKS5 step by step, pipelined, through the gateway"},
 		{Name: "rate", Takes: 30 * time.Second, run: peerRate,
 			About: "how many connections a second the relay opens, beside another proxy"},
-		{Name: "answers", Takes: 90 * time.Second, run: answers,
+		{Name: "answers", Takes: 60 * time.Second, run: answers,
 			About: "how long a client waits for a refusal, an early answer, and a server that speaks first"},
+		{Name: "replay", Takes: 70 * time.Second, run: replay,
+			About: "10,000 captured openings are sent to the relay again, also after restarts"},
 		{Name: "many", Takes: 12 * time.Second, run: many,
 			About: "5,000 connections at once to a gateway that may open 1,024 files"},
 	}
