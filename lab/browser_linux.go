@@ -40,10 +40,12 @@ var browserFlags = []string{
 	"--disable-background-networking", "--disable-component-update", "--disable-domain-reliability",
 	"--disable-client-side-phishing-detection", "--disable-breakpad", "--disable-crash-reporter", "--no-pings",
 	"--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,MediaRouter,OptimizationHints,Translate,DialMediaRouteProvider",
-	// What it still asks its maker for finds no name.
-	"--host-resolver-rules=MAP *.google.com ~NOTFOUND,MAP *.googleapis.com ~NOTFOUND", "--proxy-bypass-list=*.google.com;*.googleapis.com",
+	"--proxy-bypass-list=*.google.com;*.googleapis.com", // see browserNames
 	"--metrics-recording-only", "--password-store=basic", "--use-mock-keychain", "--mute-audio", "--window-size=1280,900",
 }
+
+// browserNames are rules by which what it still asks its maker for finds no name.
+const browserNames = "MAP *.google.com ~NOTFOUND,MAP *.googleapis.com ~NOTFOUND"
 
 // loadTime is what one load may take, with the start of the browser.
 const loadTime = 40 * time.Second
@@ -59,7 +61,7 @@ func (b *browser) load(ctx context.Context, site *page.Site, scheme string, flag
 	ctx, cancel := context.WithTimeoutCause(ctx, loadTime, errors.New("it took too long"))
 	defer cancel()
 	args := append(append([]string{
-		"--user-data-dir=" + home, "--ignore-certificate-errors-spki-list=" + b.key,
+		"--user-data-dir=" + home, "--ignore-certificate-errors-spki-list=" + b.key, "--host-resolver-rules=" + browserNames,
 	}, browserFlags...), flags...)
 	cmd := b.host.Command(ctx, b.program, append(args, scheme+"://"+page.StartHost+"/")...)
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home, "TMPDIR="+home)
@@ -86,6 +88,17 @@ func (b *browser) load(ctx context.Context, site *page.Site, scheme string, flag
 		return nil, fmt.Errorf("%w: %s", err, lastLine(said.String()))
 	}
 	return l, nil
+}
+
+// version is the name and version that it gives itself.
+func (b *browser) version(ctx context.Context) (string, error) {
+	cmd := b.host.Command(ctx, b.program, "--version")
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("ask the browser for its version: %w", err)
+	}
+	name, _, _ := strings.Cut(lastLine(string(out)), " built on")
+	return name, nil
 }
 
 func lastLine(text string) string {

@@ -13,8 +13,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tributary/lab/page"
@@ -25,6 +27,7 @@ import (
 type pageServer struct {
 	clear, secure http.Server // two, for one that does both may lack HTTP/2
 	loops         sync.WaitGroup
+	accepted      atomic.Int64 // connections
 }
 
 // serveSite starts the servers. It returns the hash of their public key, by which
@@ -37,6 +40,11 @@ func (n *Network) serveSite(ctx context.Context, site *page.Site) (s *pageServer
 	s = &pageServer{}
 	for _, server := range []*http.Server{&s.clear, &s.secure} {
 		server.Handler = site
+		server.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				s.accepted.Add(1)
+			}
+		}
 		server.ErrorLog = slog.NewLogLogger(n.config.Log.Handler(), slog.LevelDebug)
 	}
 	s.secure.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}

@@ -52,6 +52,15 @@ type Page struct {
 	Resources []Resource
 }
 
+// Bytes is how much a load of the page brings, bodies alone.
+func (p *Page) Bytes() int {
+	n := len(p.HTML)
+	for _, r := range p.Resources {
+		n += len(r.Body)
+	}
+	return n
+}
+
 // Chosen by us, after what pages of today weigh: sizes are spread as the logarithm
 // of a normal distribution, with this median.
 const (
