@@ -25,6 +25,8 @@ type Report struct {
 	Setup *SetupTimes `json:"setup,omitempty"`
 	// Answers is what "answers" measured besides.
 	Answers *AnswerTimes `json:"answers,omitempty"`
+	// Browser is what "browser" measured besides.
+	Browser *PageLoads `json:"browser,omitempty"`
 	// Replay is what "replay" saw.
 	Replay *Replay `json:"replay,omitempty"`
 }
@@ -131,6 +133,11 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	if r.Setup != nil {
 		if err := r.Setup.print(w); err != nil {
+			return err
+		}
+	}
+	if r.Browser != nil {
+		if err := r.Browser.print(w); err != nil {
 			return err
 		}
 	}
