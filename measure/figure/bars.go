@@ -23,17 +23,21 @@ type Group struct {
 
 // SVG draws the chart.
 func (b Bars) SVG() []byte {
-	const height = 460.0
 	d := &drawing{}
-	top := legend(d, b.Series, d.heading(b.Title, b.About)) + 16
-	left, right, bottom := 70.0, float64(width-margin), height-58
-	y := b.Y.scale(0, b.highest(), bottom, top, 6)
+	height, under := 460.0, legend(d, b.Series, d.heading(b.Title, b.About))
+	left, right := 70.0, float64(width-margin)
+	wide := (right - left) / math.Max(float64(len(b.Groups)), 1)
+	y := b.Y.scale(0, b.highest(), height-58, under+16, 6)
+	// Texts over high bars must not reach the legend.
+	if down := under + 6 - b.top(y, wide); down > 0 {
+		height += down
+		y = b.Y.scale(0, b.highest(), height-58, under+16+down, 6)
+	}
 	// The scale of the groups has no ticks: their names stand below them.
 	drawAxes(d, scale{from: left, to: right, high: 1}, y, b.X, b.Y.Name)
 	if b.Line > 0 {
 		d.write(`<path class="mark" d="M%v %vH%v"/>`, left, y.at(b.Line), right)
 	}
-	wide := (right - left) / math.Max(float64(len(b.Groups)), 1)
 	for i, g := range b.Groups {
 		b.group(d, g, left+float64(i)*wide, wide, y)
 	}
@@ -48,6 +52,27 @@ func (b Bars) highest() (high float64) {
 		}
 	}
 	return high
+}
+
+// bar returns how wide a bar is in a group of that width.
+func (b Bars) bar(wide float64) float64 {
+	return wide * 0.84 / math.Max(float64(len(b.Series)), 1)
+}
+
+// upright reports whether a text has room over a bar, or else stands along it.
+func upright(text string, bar float64) bool { return textWidth(text)*0.88 < bar+2 }
+
+// top returns how high the texts reach.
+func (b Bars) top(y scale, wide float64) float64 {
+	top := y.to
+	for _, g := range b.Groups {
+		for i, text := range g.Texts {
+			if g.Values[i] >= 0 && !upright(text, b.bar(wide)) {
+				top = math.Min(top, y.at(g.Values[i])-5-textWidth(text))
+			}
+		}
+	}
+	return top
 }
 
 // legend writes the names of the series and returns where to go on.
@@ -66,7 +91,7 @@ func legend(d *drawing, names []string, y float64) float64 {
 }
 
 func (b Bars) group(d *drawing, g Group, left, wide float64, y scale) {
-	bar := wide * 0.84 / math.Max(float64(len(b.Series)), 1)
+	bar := b.bar(wide)
 	for i, v := range g.Values {
 		if v < 0 {
 			continue
@@ -74,8 +99,7 @@ func (b Bars) group(d *drawing, g Group, left, wide float64, y scale) {
 		x := left + wide*0.08 + float64(i)*bar
 		d.write(`<rect class="f%d" x="%v" y="%v" width="%v" height="%v" rx="1.5"/>`, i%colours, x+1, y.at(v), bar-2, y.from-y.at(v))
 		if i < len(g.Texts) {
-			// Upright where there is room, else along the bar.
-			if textWidth(g.Texts[i])*0.88 < bar+2 {
+			if upright(g.Texts[i], bar) {
 				d.write(`<text class="small halo" x="%v" y="%v" text-anchor="middle">%v</text>`, x+bar/2, y.at(v)-5, g.Texts[i])
 			} else {
 				d.write(`<text class="small halo" transform="translate(%v %v) rotate(-90)">%v</text>`, x+bar/2+4, y.at(v)-5, g.Texts[i])
