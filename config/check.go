@@ -142,6 +142,12 @@ func (c *checker) links(raw []rawLink) (out []link.Wanted) {
 				c.refuse(where, "want on, backup, overflow or off")
 			}
 		}
+		if l.Metered != nil {
+			w.Charge = link.Flat
+			if *l.Metered {
+				w.Charge = link.Metered
+			}
+		}
 		out = append(out, w)
 	}
 	return out

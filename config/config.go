@@ -30,7 +30,7 @@ import (
 // both; each command takes its own.
 type Config struct {
 	Relay   relay.Config   // all but Accounts and Log
-	Gateway gateway.Config // all but Links and Log; Relay is the zero join.Link unless the file has one
+	Gateway gateway.Config // all but Links, StateDir and Log; Relay is the zero join.Link unless the file has one
 	Links   link.Config    // of the gateway, all but Log
 	API     netip.AddrPort // where the gateway serves its status
 }

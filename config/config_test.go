@@ -32,7 +32,7 @@ join = "`+goodLink+`"
 socks = ":1081"
 api = "127.0.0.1:0"
 open = "eager"
-link = [{name = "a"}, {name = "b", mode = "overflow"}]
+link = [{name = "a", metered = true}, {name = "b", mode = "overflow", metered = false}, {name = "c"}]
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -46,8 +46,10 @@ link = [{name = "a"}, {name = "b", mode = "overflow"}]
 			TrustClear: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, PerAccount: 7,
 		},
 		Gateway: gateway.Config{SOCKS: netip.AddrPortFrom(netip.Addr{}, 1081), Opening: gateway.Eager, Relay: c.Gateway.Relay},
-		Links:   link.Config{StateDir: "/g", Wanted: []link.Wanted{{Name: "a", Mode: link.On}, {Name: "b", Mode: link.Overflow}}},
-		API:     netip.MustParseAddrPort("127.0.0.1:0"),
+		Links: link.Config{StateDir: "/g", Wanted: []link.Wanted{
+			{Name: "a", Mode: link.On, Charge: link.Metered}, {Name: "b", Mode: link.Overflow, Charge: link.Flat}, {Name: "c"},
+		}},
+		API: netip.MustParseAddrPort("127.0.0.1:0"),
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

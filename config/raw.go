@@ -35,8 +35,9 @@ type rawGateway struct {
 }
 
 type rawLink struct {
-	Name *string `toml:"name"`
-	Mode *string `toml:"mode"`
+	Name    *string `toml:"name"`
+	Mode    *string `toml:"mode"`
+	Metered *bool   `toml:"metered"`
 }
 
 // decode reads text into the raw form.

@@ -42,8 +42,11 @@ type Config struct {
 	Opening Opening
 	Links   *link.Manager // nil leaves the links alone
 	Dial    Dial          // how to reach the relay; nil means by Multipath TCP
-	Joined  func()        // called once, when the relay has first accepted the login; may be nil
-	Log     *slog.Logger
+	// StateDir remembers what upkeep has cost the links; "" means no longer than the
+	// process lives.
+	StateDir string
+	Joined   func() // called once, when the relay has first accepted the login; may be nil
+	Log      *slog.Logger
 }
 
 // Dial opens a stream to the relay, from a local address if that is valid.

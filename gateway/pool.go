@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
-	"os"
-	"slices"
+	"path/filepath"
 	"sync"
 	"time"
 
-	"tributary/mptcp"
 	"tributary/splice"
+	"tributary/upkeep"
 )
 
 // Chosen by us.
@@ -27,14 +25,11 @@ const (
 	// poolParallel is how many connections are made at once.
 	poolParallel = 16
 
+	// poolScant is how many there are when a metered link has next to nothing left.
+	poolScant = 2
+
 	// lookEvery is how often the pool looks for old connections and faded demand.
 	lookEvery = 15 * time.Second
-
-	// warmAge is when a warm connection is replaced, at the latest: before the relay's
-	// patience ends (15 minutes there). Each goes up to warmSpread earlier, so that
-	// those made together do not leave together.
-	warmAge    = 10 * time.Minute
-	warmSpread = 4 * time.Minute
 
 	// retryMin and retryMax bound the wait after a failure. At most 1 s, so that a
 	// relay that is back is found within 2 s.
@@ -43,7 +38,19 @@ const (
 
 	// retryRefused is the wait after a refusal, which time alone seldom heals.
 	retryRefused = 10 * time.Second
+
+	// After longOutage, and while nobody asks, the waits are these: tries cost bytes
+	// too.
+	longOutage    = 5 * time.Minute
+	slowly        = 30 * time.Second
+	slowlyRefused = 10 * time.Minute
+
+	// recently is how long somebody who asked counts as waiting for the relay.
+	recently = time.Minute
 )
+
+// upkeepFile is where, in the state directory, the books of upkeep are.
+const upkeepFile = "gateway-upkeep.json"
 
 // A pool keeps warm connections: TLS and login done, every subflow joined, so
 // that a request costs one flight.
@@ -51,42 +58,52 @@ type pool struct {
 	make func(context.Context) (*relayConn, error)
 	log  *slog.Logger
 
-	joined   func()                            // called at the first success, then nil
-	subflows func(*relayConn) (have, want int) // nil where nobody knows
+	joined   func() // called at the first success, then nil
+	subflows func(*relayConn) (have, want int)
 
-	mu      sync.Mutex
-	idle    []*warmConn // oldest first
-	making  int
-	demand  demand
-	hits    int64
-	misses  int64
-	backoff time.Duration // wait after the last failure; 0 when the last try was good
-	paused  bool          // that wait is not over
-	closed  bool          // the gateway ends
-	err     error         // of the last try
-	rtt     time.Duration // of the last good one
-	since   time.Time     // when err became nil or not nil
-	wake    chan struct{}
-}
-
-// A warmConn is a connection in the pool, with somebody who sees it die.
-type warmConn struct {
-	*relayConn
-	until   time.Time  // when it is too old
-	lacking bool       // a usable link has no subflow in it; it goes when others are there
-	used    bool       // it has carried a request, so its windows are grown
-	watched chan error // receives what ended the watch
+	mu       sync.Mutex
+	ledger   *ledger
+	idle     []*warmConn // oldest first
+	making   int
+	demand   demand
+	asked    time.Time // when somebody last was
+	hits     int64
+	misses   int64
+	backoff  time.Duration // wait after the last failure; 0 when the last try was good
+	retryAt  time.Time     // when that wait is over
+	closed   bool          // the gateway ends
+	err      error         // of the last try
+	rtt      time.Duration // of the last good one
+	since    time.Time     // when err became nil or not nil
+	worn     time.Time     // when a subflow was last lost without a known cause
+	scouts   pace          // of tries whether all links can be had
+	renewals pace          // of replacing all that lack one
+	wake     chan struct{}
 }
 
 // newPool makes the gateway's pool.
 func (g *Gateway) newPool() *pool {
 	p := newPool(g.upstream.warm, g.config.Log)
 	p.joined, p.subflows = g.config.Joined, g.subflows
+	p.ledger.cost = g.flows.cost
+	if g.config.Links != nil {
+		p.ledger.links = g.config.Links.Links
+	}
+	if g.config.StateDir == "" {
+		return p
+	}
+	var err error
+	if p.ledger.books, err = upkeep.Open(filepath.Join(g.config.StateDir, upkeepFile)); err != nil {
+		g.config.Log.Warn("upkeep begins anew", "err", err)
+	}
 	return p
 }
 
 func newPool(make_ func(context.Context) (*relayConn, error), log *slog.Logger) *pool {
-	return &pool{make: make_, log: log, wake: make(chan struct{}, 1), since: time.Now()}
+	return &pool{
+		make: make_, log: log, ledger: newLedger(log), wake: make(chan struct{}, 1), since: time.Now(),
+		subflows: func(*relayConn) (have, want int) { return 1, 1 },
+	}
 }
 
 // take returns a warm connection that was alive a moment ago, or nil.
@@ -94,6 +111,8 @@ func (p *pool) take() *relayConn {
 	defer p.poke()
 	p.mu.Lock()
 	p.demand.add(time.Now())
+	p.asked = time.Now()
+	p.hurry()
 	p.mu.Unlock()
 	for {
 		p.mu.Lock()
@@ -108,6 +127,7 @@ func (p *pool) take() *relayConn {
 			p.mu.Lock()
 			p.hits++
 			p.mu.Unlock()
+			w.probeEvery(keepAlive)
 			return w.relayConn
 		}
 	}
@@ -123,6 +143,7 @@ func (p *pool) run(ctx context.Context) error {
 	results := make(chan error)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var looked time.Time
 	first := true
 	for {
 		for range p.wanted() {
@@ -134,24 +155,36 @@ func (p *pool) run(ctx context.Context) error {
 				}
 			})
 		}
+		timer.Reset(p.idleUntil(looked.Add(lookEvery)))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-p.wake:
-		case <-timer.C:
-			p.expire()
-			timer.Reset(lookEvery)
+		case now := <-timer.C:
+			if now.Sub(looked) >= lookEvery {
+				p.look()
+				looked = now
+			}
 		case err := <-results:
 			var refused *refusedError
 			if first && errors.As(err, &refused) {
 				return err
 			}
 			first = false
-			if wait := p.note(err); wait > 0 {
-				timer.Reset(wait)
-			}
+			p.note(err)
 		}
 	}
+}
+
+// idleUntil returns how long there is nothing to do but by somebody's wish, when
+// the next look is due at a time.
+func (p *pool) idleUntil(look time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); p.retryAt.After(now) && p.retryAt.Before(look) {
+		return p.retryAt.Sub(now)
+	}
+	return time.Until(look)
 }
 
 // wanted returns how many connections to start making now, and counts them as
@@ -163,12 +196,13 @@ func (p *pool) wanted() int {
 	if p.err != nil || p.rtt == 0 {
 		parallel = 1 // one scout until the way is known to be open
 	}
-	if p.paused {
+	if time.Now().Before(p.retryAt) {
 		return 0
 	}
+	p.renew()
 	fresh := 0
 	for _, w := range p.idle {
-		if !w.lacking {
+		if !w.renew {
 			fresh++
 		}
 	}
@@ -178,27 +212,25 @@ func (p *pool) wanted() int {
 }
 
 // target is how many warm connections there should be: those that the busiest
-// second of the recent past would have used, and a quarter more.
+// second of the recent past would have used, and a quarter more; and what the
+// metered links can bear. The first one is made in any case: it shows whether the
+// relay is there and the join link is right.
 func (p *pool) target() int {
-	most := p.demand.most(time.Now())
-	return min(max(poolFloor, most+most/4), poolCeiling)
-}
-
-// best takes out a connection that has all its subflows, or else the oldest. There
-// must be one. Of several, it is the one that a request has left last, for its
-// congestion windows are grown and shrink again by half with each retransmission
-// time that it rests; or else the oldest, which has the least time left.
-func (p *pool) best() *warmConn {
-	i := -1
-	for j, w := range p.idle {
-		if !w.lacking && (i < 0 || w.used) {
-			i = j
-		}
+	floor, ceiling := poolFloor, poolCeiling
+	switch p.ledger.level {
+	case upkeep.Saving:
+		ceiling = poolFloor
+	case upkeep.Scant:
+		floor, ceiling = poolScant, poolScant
+	case upkeep.Spent:
+		floor, ceiling = 0, 0
 	}
-	i = max(0, i)
-	w := p.idle[i]
-	p.idle = slices.Delete(p.idle, i, i+1)
-	return w
+	if p.rtt == 0 {
+		ceiling = max(1, ceiling)
+		floor = max(1, floor)
+	}
+	most := p.demand.most(time.Now())
+	return min(max(floor, most+most/4), ceiling)
 }
 
 // add makes one connection and puts it into the pool.
@@ -210,6 +242,10 @@ func (p *pool) add(ctx context.Context) error {
 	defer p.mu.Unlock()
 	p.making--
 	if err != nil {
+		if ctx.Err() == nil {
+			var refused *refusedError
+			p.ledger.failed(errors.As(err, &refused))
+		}
 		return err
 	}
 	if ctx.Err() != nil {
@@ -217,96 +253,25 @@ func (p *pool) add(ctx context.Context) error {
 		return ctx.Err()
 	}
 	p.rtt = c.setup
-	p.keep(&warmConn{relayConn: c, until: c.born.Add(warmAge - rand.N(warmSpread))})
+	p.keep(newWarmConn(c, false))
 	return nil
 }
 
-// put takes an authenticated connection back on which a request has ended cleanly
-// and nothing is to be read any more. It returns false for one that the pool has no
-// use for: then the caller closes it. It neither reads nor writes.
-func (p *pool) put(c *relayConn) bool {
-	until := c.born.Add(warmAge - rand.N(warmSpread))
-	if c.tls == nil || c.pending || !time.Now().Before(until) {
-		return false
-	}
-	if c.socket != nil && !mptcp.Quiet(c.socket) {
-		return false
-	}
-	if p.subflows != nil {
-		if have, want := p.subflows(c); have < want {
-			return false
-		}
-	}
-	if c.SetDeadline(time.Time{}) != nil {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if target := p.target(); p.closed || len(p.idle) >= target+target/4 {
-		return false
-	}
-	p.keep(&warmConn{relayConn: c, until: until, used: true})
-	return true
-}
-
-// keep puts a connection into the pool and watches it. The caller holds the lock.
-func (p *pool) keep(w *warmConn) {
-	w.watched = make(chan error, 1)
-	p.idle = append(p.idle, w)
-	go p.watch(w)
-}
-
-// watch waits for a warm connection to die, and takes it out.
-func (p *pool) watch(w *warmConn) {
-	err := w.tls.Wait()
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		p.mu.Lock()
-		for i, other := range p.idle {
-			if other == w {
-				p.idle = append(p.idle[:i:i], p.idle[i+1:]...)
-				splice.Abort(w)
-				break
-			}
-		}
-		p.mu.Unlock()
-		p.log.Debug("warm connection ended", "err", err)
-		p.poke()
-	}
-	w.watched <- err
-}
-
-// release ends the watch; it reports whether the connection was alive until now.
-func (w *warmConn) release() bool {
-	w.SetReadDeadline(time.Unix(1, 0))
-	if err := <-w.watched; !errors.Is(err, os.ErrDeadlineExceeded) {
-		splice.Abort(w)
-		return false
-	}
-	return w.SetReadDeadline(time.Time{}) == nil
-}
-
-// note takes the result of a try and returns how long to wait before the next;
-// 0 is not at all.
-func (p *pool) note(err error) time.Duration {
+// note takes the result of a try. After a failure there is a wait.
+func (p *pool) note(err error) {
 	if err == nil && p.joined != nil {
 		p.joined()
 		p.joined = nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var refused *refusedError
-	switch {
-	case err == nil:
+	if err == nil {
 		if p.err != nil {
 			p.log.Info("relay is up again", "down_for", time.Since(p.since))
 			p.since = time.Now()
 		}
-		p.err, p.backoff, p.paused = nil, 0, false
-		return 0
-	case errors.As(err, &refused):
-		p.backoff = retryRefused
-	default:
-		p.backoff = min(max(retryMin, 2*p.backoff), retryMax)
+		p.err, p.backoff, p.retryAt = nil, 0, time.Time{}
+		return
 	}
 	if p.err == nil {
 		p.since = time.Now()
@@ -314,72 +279,28 @@ func (p *pool) note(err error) time.Duration {
 	if p.err == nil || p.err.Error() != err.Error() {
 		p.log.Warn("relay cannot be reached", "err", err)
 	}
-	p.err, p.paused = err, true
-	return p.backoff
+	p.err = err
+	now := time.Now()
+	slow := now.Sub(p.since) > longOutage && now.Sub(p.asked) > recently
+	var refused *refusedError
+	switch isRefused := errors.As(err, &refused); {
+	case isRefused && slow:
+		p.backoff = slowlyRefused
+	case isRefused:
+		p.backoff = retryRefused
+	case slow:
+		p.backoff = slowly
+	default:
+		p.backoff = min(max(retryMin, 2*p.backoff), retryMax)
+	}
+	p.retryAt = now.Add(p.backoff)
 }
 
-// expire drops connections that are old, that lack a link and are not needed any
-// more, or that faded demand has left over, and ends a wait after failures.
-func (p *pool) expire() {
-	p.mu.Lock()
-	p.paused = false
-	var old []*warmConn
-	spare := len(p.idle) - p.target()
-	for _, out := range []func(*warmConn) bool{
-		func(w *warmConn) bool { return !time.Now().Before(w.until) },
-		func(w *warmConn) bool { return spare > 0 && w.lacking },
-		func(*warmConn) bool { return spare > 0 },
-	} {
-		p.idle = slices.DeleteFunc(p.idle, func(w *warmConn) bool {
-			if !out(w) {
-				return false
-			}
-			old = append(old, w)
-			spare--
-			return true
-		})
-	}
-	p.mu.Unlock()
-	for _, w := range old {
-		if w.release() {
-			w.Close()
-		}
-	}
-}
-
-// check looks through the pool after a link has changed: a connection without any
-// subflow is dropped, and one that lacks a link is replaced, but not before the
-// others are there.
-func (p *pool) check(subflows func(*relayConn) (have, want int)) {
-	p.mu.Lock()
-	var dead []*warmConn
-	p.idle = slices.DeleteFunc(p.idle, func(w *warmConn) bool {
-		have, want := subflows(w.relayConn)
-		w.lacking = have < want
-		if have == 0 {
-			dead = append(dead, w)
-		}
-		return have == 0
-	})
-	p.paused = false
-	p.mu.Unlock()
-	for _, w := range dead {
-		w.release()
-		splice.Abort(w)
-	}
-	p.poke()
-}
-
-// drain closes all, when the gateway ends.
-func (p *pool) drain() {
-	p.mu.Lock()
-	idle := p.idle
-	p.idle, p.closed = nil, true
-	p.mu.Unlock()
-	for _, w := range idle {
-		if w.release() {
-			w.Close()
-		}
+// hurry shortens a wait that began while nobody asked.
+func (p *pool) hurry() {
+	if p.backoff > retryRefused {
+		p.backoff = retryRefused
+		p.retryAt = time.Now().Add(retryMin)
 	}
 }
 
@@ -400,13 +321,7 @@ func (p *pool) roundTrip() time.Duration {
 // wayIsOpen ends a wait: somebody else has just reached the relay.
 func (p *pool) wayIsOpen() {
 	p.mu.Lock()
-	p.paused = false
+	p.retryAt = time.Time{}
 	p.mu.Unlock()
 	p.poke()
-}
-
-// suspect drops all warm connections, after one has swallowed a request: the next
-// requests should not find that out one by one.
-func (p *pool) suspect() {
-	p.check(func(*relayConn) (have, want int) { return 0, 1 })
 }

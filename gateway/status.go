@@ -1,9 +1,13 @@
 package gateway
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
+	"tributary/link"
 	"tributary/mptcp"
+	"tributary/upkeep"
 )
 
 // A Status is what a gateway says of itself. Its JSON is a contract: scripts read
@@ -49,6 +53,11 @@ type LinkStatus struct {
 	Addresses []string `json:"addresses"`
 	Since     string   `json:"since,omitempty"`
 	Note      string   `json:"note,omitempty"`
+	// UpkeepBytes are those of the last 24 hours that warm connections have taken
+	// for themselves, as IP packets both ways; Metered is whether there is a budget
+	// for that.
+	UpkeepBytes uint64 `json:"upkeep_bytes"`
+	Metered     bool   `json:"metered"`
 }
 
 // PoolStatus is the warm connections.
@@ -56,6 +65,12 @@ type PoolStatus struct {
 	Warm   int   `json:"warm"`
 	Hits   int64 `json:"hits"`   // requests that found one
 	Misses int64 `json:"misses"` // requests that did not
+	// Upkeep is how sparing the pool is: "plenty", "saving", "scant" or "spent".
+	Upkeep string `json:"upkeep"`
+	// What it does at rest, in seconds: how often each subflow is probed, and how long
+	// a connection lasts on average.
+	ProbeSeconds float64 `json:"probe_s"`
+	LastsSeconds float64 `json:"lasts_s"`
 }
 
 // SessionStatus is the requests being carried.
@@ -91,7 +106,12 @@ func (g *Gateway) Status() Status {
 		ls := LinkStatus{
 			Name: l.Name, Mode: l.Mode.String(), State: l.State.String(), Note: l.Note,
 			RTTms: ms(t.rtt), BytesUp: t.up, BytesDown: t.down, MPTCP: t.multipath.String(),
-			Addresses: []string{}, Since: stamp(l.Since),
+			Addresses: []string{}, Since: stamp(l.Since), Metered: l.Metered,
+		}
+		var short string
+		ls.UpkeepBytes, short = g.pool.upkeepOf(l)
+		if short != "" {
+			ls.Note = strings.TrimPrefix(ls.Note+"; "+short, "; ")
 		}
 		if !s.Multipath.OK {
 			ls.MPTCP = "off"
@@ -117,7 +137,28 @@ func (p *pool) status() (RelayStatus, PoolStatus) {
 	case p.rtt == 0:
 		r.State = "connecting"
 	}
-	return r, PoolStatus{Warm: len(p.idle), Hits: p.hits, Misses: p.misses}
+	return r, PoolStatus{
+		Warm: len(p.idle), Hits: p.hits, Misses: p.misses, Upkeep: p.ledger.level.String(),
+		ProbeSeconds: p.probe().Seconds(), LastsSeconds: (warmAge - warmSpread/2).Seconds(),
+	}
+}
+
+// upkeepOf returns what a link has borne for the pool in 24 hours, and what is to
+// be said about it if the pool has to be sparing.
+func (p *pool) upkeepOf(l link.Link) (bytes uint64, note string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	bytes = p.ledger.books.Spent(l.Name, time.Now())
+	level := upkeep.Of(bytes, upkeep.Budget)
+	if !l.Metered || level == upkeep.Plenty {
+		return bytes, ""
+	}
+	return bytes, fmt.Sprintf("metered, and warm connections took %.1f of %.1f MB in 24 h: %s",
+		float64(bytes)/1e6, float64(upkeep.Budget)/1e6, map[upkeep.Thrift]string{
+			upkeep.Saving: "bursts get no more of them than other requests",
+			upkeep.Scant:  fmt.Sprintf("just %d are kept", poolScant),
+			upkeep.Spent:  "none are kept, and requests take a round trip more",
+		}[level])
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

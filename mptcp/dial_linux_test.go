@@ -87,7 +87,7 @@ func TestDialOptions(t *testing.T) {
 				{unix.SOL_TCP, unix.TCP_KEEPINTVL}: 15, {unix.SOL_TCP, unix.TCP_KEEPCNT}: 4,
 			})
 			wantOptions(t, server, map[[2]int]int{
-				{unix.SOL_TCP, unix.TCP_NODELAY}: 1, {unix.SOL_SOCKET, unix.SO_KEEPALIVE}: 1, {unix.SOL_TCP, unix.TCP_KEEPIDLE}: 60,
+				{unix.SOL_TCP, unix.TCP_NODELAY}: 1, {unix.SOL_SOCKET, unix.SO_KEEPALIVE}: 1, {unix.SOL_TCP, unix.TCP_KEEPIDLE}: int(PatientKeepAlive.Seconds()),
 			})
 			if err := SetKeepAlive(client, -1); err != nil {
 				t.Error(err)

@@ -60,6 +60,8 @@ type Subflow struct {
 	BytesReceived uint64
 	BytesRetrans  uint64
 	Retransmits   uint32 // segments, since the start
+	SegmentsSent  uint32 // all: those without data too, keepalive probes among them
+	SegmentsHeard uint32
 
 	Timeouts uint8  // consecutive retransmission timeouts: above 0, the path may be dead
 	Unacked  uint32 // segments in flight

@@ -112,6 +112,8 @@ func subflow(t *unix.TCPInfo) Subflow {
 		BytesReceived: t.Bytes_received,
 		BytesRetrans:  t.Bytes_retrans,
 		Retransmits:   t.Total_retrans,
+		SegmentsSent:  t.Segs_out,
+		SegmentsHeard: t.Segs_in,
 		Timeouts:      t.Retransmits,
 		Unacked:       t.Unacked,
 		Lost:          t.Lost,

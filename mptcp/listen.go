@@ -15,12 +15,19 @@ import (
 // multipath. Further subflows of a connection arrive at the listening socket's
 // port: with no listener left there, later joins are refused.
 //
+// What a multipath listener accepts is probed seldom, after [PatientKeepAlive]: it
+// is for those who dialled to keep their paths known to NATs.
+//
 // Control, if not nil, is called with the socket before it is bound. Its error
 // fails Listen; the standard library would silently listen for plain TCP
 // instead.
 func Listen(ctx context.Context, network, address string, multipath bool, control func(fd uintptr) error) (*net.TCPListener, error) {
 	var refused error
-	lc := net.ListenConfig{KeepAliveConfig: keepAlive(0)}
+	idle := DefaultKeepAlive
+	if multipath {
+		idle = PatientKeepAlive
+	}
+	lc := net.ListenConfig{KeepAliveConfig: keepAlive(idle)}
 	lc.SetMultipathTCP(multipath)
 	if control != nil {
 		lc.Control = func(_, _ string, rc syscall.RawConn) error {

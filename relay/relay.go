@@ -36,8 +36,9 @@ const (
 	handshakeTime = 10 * time.Second
 
 	// requestTime is how long an authenticated connection may wait for its
-	// request. Gateways keep warm connections and renew them well before.
-	requestTime = 15 * time.Minute
+	// request. Gateways keep warm connections and renew them well before; each that
+	// is made costs them 5 kB, so that this decides what a day at rest costs.
+	requestTime = 4 * time.Hour
 
 	// sessionIdle is how long a session may stay silent in both directions. Long
 	// because people leave SSH sessions open overnight; an idle session costs

@@ -75,7 +75,7 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 			}
 		}
 	}
-	c.Links.StateDir, c.Links.Log, c.Gateway.Log = state, log, log
+	c.Links.StateDir, c.Gateway.StateDir, c.Links.Log, c.Gateway.Log = state, state, log, log
 	links, err := link.New(c.Links)
 	if err != nil {
 		return err
