@@ -25,7 +25,6 @@ import (
 const (
 	rateTarget  = 1.2
 	rateRounds  = 11
-	rateLength  = time.Second
 	rateClients = 64
 
 	ratePeerPort  = 1080  // of sing-box, on the host relay
@@ -78,8 +77,8 @@ func peerRate(ctx context.Context, t *trial) error {
 		for i := range all {
 			// Whoever comes second finds the ports of the first in TIME-WAIT.
 			s := all[(i+round)%len(all)]
-			t.step(rateLength, "round %d of %d, %s", round+1, rateRounds, s.name)
-			if err := t.load(ctx, s, rateLength, loading); err != nil {
+			t.step(t.length, "round %d of %d, %s", round+1, rateRounds, s.name)
+			if err := t.load(ctx, s, t.length, loading); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 		}

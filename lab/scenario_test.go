@@ -165,6 +165,24 @@ func TestKernelStateSeesChanges(t *testing.T) {
 	}
 }
 
+// Without a peer the relay's own rate is there, and the report says what is missing.
+func TestRate(t *testing.T) {
+	for _, path := range []string{os.Getenv("PATH"), t.TempDir()} {
+		t.Setenv("PATH", path)
+		s, _ := ByName("rate")
+		s.length = 250 * time.Millisecond
+		r := runScenario(t, s)
+		_, _, err := findPeer()
+		var compared bool
+		for _, f := range r.Figures {
+			compared = compared || f.Target != nil
+		}
+		if compared != (err == nil) || compared != (len(r.NotMeasured) == 0) {
+			t.Errorf("peer: %v, compared: %v, not measured: %q", err, compared, r.NotMeasured)
+		}
+	}
+}
+
 // A short run of the scenario "setup" has every point, ladder and picture.
 func TestSetup(t *testing.T) {
 	if testing.Short() {
