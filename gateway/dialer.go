@@ -52,7 +52,7 @@ func (d *dialer) get(ctx context.Context, to proxy.Addr, try int, until time.Tim
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	c, err := d.cold(ctx, to)
+	c, err := d.cold(ctx, to, proxy.Flow{})
 	if err != nil {
 		var refused *refusedError
 		if errors.As(err, &refused) {

@@ -18,7 +18,8 @@ func (g *Gateway) managed() bool {
 }
 
 // sources returns where a connection may start, best first: links that are on
-// before those held back, and among them the one with the least round trip. A
+// before those held back, among them those in no doubt, and of these the one with
+// the least round trip first. A
 // link that was never heard comes last of its kind.
 //
 // Without link management there are no routes by source, so the routing table
@@ -29,8 +30,9 @@ func (g *Gateway) sources(v6 bool) []source {
 	}
 	type candidate struct {
 		source
-		mode link.Mode
-		rtt  time.Duration
+		mode  link.Mode
+		rtt   time.Duration
+		doubt bool
 	}
 	heard := g.flows.rtts()
 	var all []candidate
@@ -39,7 +41,7 @@ func (g *Gateway) sources(v6 bool) []source {
 			if !l.Usable() || a.Is6() != v6 {
 				continue
 			}
-			c := candidate{source{l.Name, a}, l.Mode, time.Hour}
+			c := candidate{source{l.Name, a}, l.Mode, time.Hour, g.upstream.doubts.about(a)}
 			if rtt := heard[a]; rtt > 0 {
 				c.rtt = rtt
 			}
@@ -49,6 +51,9 @@ func (g *Gateway) sources(v6 bool) []source {
 	slices.SortStableFunc(all, func(a, b candidate) int {
 		if (a.mode == link.On) != (b.mode == link.On) {
 			return int(a.mode) - int(b.mode)
+		}
+		if a.doubt != b.doubt {
+			return map[bool]int{true: 1, false: -1}[a.doubt]
 		}
 		return int(a.rtt/time.Millisecond) - int(b.rtt/time.Millisecond)
 	})

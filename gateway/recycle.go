@@ -1,16 +1,13 @@
 package gateway
 
-import (
-	"tributary/proto/socks"
-	"tributary/splice"
-)
+import "tributary/splice"
 
 // begin has the connection carry one stream, and gives it back when both
 // directions of that have ended in good order: its congestion windows have grown
 // by then. Hello goes in front of the stream. It reports false, and does nothing,
 // where a connection is as long as its stream: to servers that are not ours.
 func (c *relayConn) begin(hello []byte, back func(*relayConn) bool) bool {
-	if c.tls.ConnectionState().NegotiatedProtocol != socks.ALPN {
+	if c.instance == 0 {
 		return false
 	}
 	next := *c // what is still done to c must not reach its next stream

@@ -82,7 +82,7 @@ func (s *shadow) failed(blame bool) {
 
 // sealed opens TCP or MPTCP to the relay's Shadowsocks port. The first write on it
 // is the whole request.
-func (u *upstream) sealed(ctx context.Context, to proxy.Addr) (*relayConn, error) {
+func (u *upstream) sealed(ctx context.Context, to proxy.Addr, flow proxy.Flow) (*relayConn, error) {
 	addrs, err := u.addresses(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("resolve relay %s: %w", u.to.Host, err)
@@ -93,6 +93,7 @@ func (u *upstream) sealed(ctx context.Context, to proxy.Addr) (*relayConn, error
 		return nil, fmt.Errorf("dial relay %s: %w", net.JoinHostPort(u.to.Host, strconv.Itoa(int(u.shadow.port))), err)
 	}
 	client := shadowsocks.NewClient(shadowsocks.IdentityKey(u.to.Pin), shadowsocks.Key(u.to.Secret), to, true, u.shadow.now)
+	client.Flow = flow
 	conn := &relayConn{stream: splice.Sealed(c, nil, client), setup: time.Since(start), born: start}
 	conn.socket, _ = c.(*net.TCPConn)
 	u.track(conn)
@@ -100,13 +101,13 @@ func (u *upstream) sealed(ctx context.Context, to proxy.Addr) (*relayConn, error
 }
 
 // cold returns a new connection for one request: by Shadowsocks if that can be
-// had soon, else by TLS.
-func (d *dialer) cold(ctx context.Context, to proxy.Addr) (*relayConn, error) {
+// had soon, else by TLS. A flow goes with the former.
+func (d *dialer) cold(ctx context.Context, to proxy.Addr, flow proxy.Flow) (*relayConn, error) {
 	u := d.upstream
 	tried := u.shadow.usable()
 	if tried {
 		soon, cancel := context.WithTimeout(ctx, 2*nextLinkAfter+2*d.pool.roundTrip())
-		c, err := u.sealed(soon, to)
+		c, err := u.sealed(soon, to, flow)
 		cancel()
 		if err == nil {
 			return c, nil

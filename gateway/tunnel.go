@@ -64,6 +64,10 @@ type tunnel struct {
 	ended    bool       // the client has ended its direction
 	base     uint64     // what was acknowledged before the request
 	baseOK   bool
+	nonce    uint64     // names the stream among those of this gateway
+	flow     proxy.Flow // of the request, zero where it has none
+	rival    *rival     // asks for the same
+	settled  bool       // the answer has come
 }
 
 // open gets a connection and writes the request on it, with what the client has
@@ -83,6 +87,9 @@ func (t *tunnel) open() error {
 			return net.ErrClosed
 		}
 		if err == nil {
+			if t.dialer.upstream.doubtful() {
+				t.race()
+			}
 			return nil
 		}
 		splice.Abort(conn) // the write failed: nothing was delivered
@@ -99,25 +106,38 @@ func (t *tunnel) request(conn *relayConn) (err error) {
 	t.base, t.baseOK = base, known
 	sent, ended := t.sent, t.ended
 	t.mu.Unlock()
-	var hello []byte
-	if conn.pending {
-		u := t.dialer.upstream
-		hello, err = socks.AppendLogin(nil, u.to.Account, u.to.Secret.Text())
-	}
-	msg := sent
-	switch {
-	case conn.tls == nil: // the stream itself knows where to
-	case conn.begin(hello, t.dialer.pool.put):
-		msg = socks.AppendOwn(nil, proxy.Flow{}, t.to, sent)
-	default:
-		msg = socks.AppendConnect(hello, t.to, sent)
-	}
+	msg, err := t.message(conn, t.flowOf(conn), sent)
 	t.conn.Store(conn)
 	if err != nil {
 		return err
 	}
+	return t.send(conn, msg, ended)
+}
+
+// message begins a stream on conn and returns what asks for it, with what the
+// client has sent.
+func (t *tunnel) message(conn *relayConn, flow proxy.Flow, sent []byte) (msg []byte, err error) {
+	if conn.tls == nil {
+		return sent, nil // the stream itself knows where to
+	}
+	var hello []byte
+	if conn.pending {
+		u := t.dialer.upstream
+		if hello, err = socks.AppendLogin(nil, u.to.Account, u.to.Secret.Text()); err != nil {
+			return nil, err
+		}
+	}
+	if conn.begin(hello, t.dialer.pool.put) {
+		return socks.AppendOwn(nil, flow, t.to, sent), nil
+	}
+	return socks.AppendConnect(hello, t.to, sent), nil
+}
+
+// send writes a message, and the client's end if that has come.
+func (t *tunnel) send(conn *relayConn, msg []byte, ended bool) error {
 	conn.SetDeadline(time.Now().Add(answerTime))
-	if _, err = conn.Write(msg); err == nil && ended {
+	_, err := conn.Write(msg)
+	if err == nil && ended {
 		err = conn.CloseWrite()
 	}
 	return err
@@ -128,12 +148,10 @@ func (t *tunnel) request(conn *relayConn) (err error) {
 func (t *tunnel) Settle() (splice.Conn, error) {
 	for {
 		conn := t.conn.Load()
-		err := t.answer(conn)
+		conn, err := t.judge(conn, t.answer(conn))
 		if err == nil {
 			t.dialer.memory.learn(t.to, nil)
-			t.answered.Store(true)
-			t.forget()
-			return conn.stream, nil
+			return t.settle(conn)
 		}
 		var refusal *proxy.Error
 		if errors.As(err, &refusal) {
@@ -149,6 +167,7 @@ func (t *tunnel) Settle() (splice.Conn, error) {
 		}
 		splice.Abort(conn)
 		if !again {
+			t.cancel()
 			return nil, t.dialer.upstream.failed(fmt.Errorf("wait for the relay's answer: %w", err))
 		}
 		t.dialer.log.Debug("request moves to another connection", "to", t.to.String(), "err", err)
@@ -158,28 +177,43 @@ func (t *tunnel) Settle() (splice.Conn, error) {
 	}
 }
 
-// answer reads the relay's answers to what request wrote.
+// settle ends the time in which another connection could take this one's place.
+func (t *tunnel) settle(conn *relayConn) (splice.Conn, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.settled, t.sent = true, nil
+	t.answered.Store(true)
+	if t.rival != nil {
+		t.rival.cancel() // which does nothing to one that has won
+	}
+	return conn.stream, conn.SetDeadline(time.Time{})
+}
+
+// answer waits for the relay's answer to what request wrote, with an eye on how
+// long that takes.
 func (t *tunnel) answer(conn *relayConn) error {
+	late := time.AfterFunc(max(2*conn.setup, conn.setup+ackSlack), func() { t.hedge(conn) })
+	defer late.Stop()
 	quiet := time.AfterFunc(max(silenceTime, 3*conn.setup), func() { t.giveUpSilence(conn, false) })
 	defer quiet.Stop()
 	dead := time.AfterFunc(time.Until(t.until), func() { t.giveUpSilence(conn, true) })
 	defer dead.Stop()
+	return t.read(conn)
+}
+
+// read reads the relay's answers.
+func (t *tunnel) read(conn *relayConn) (err error) {
 	if conn.pending {
 		if err := t.dialer.upstream.loginAnswer(conn); err != nil {
 			return err
 		}
 		conn.pending = false
 	}
-	var err error
 	if conn.tls == nil {
-		err = shadowsocks.ReadOutcome(conn)
-	} else {
-		_, err = socks.ReadReply(conn)
+		return shadowsocks.ReadOutcome(conn)
 	}
-	if err != nil {
-		return err
-	}
-	return conn.SetDeadline(time.Time{})
+	_, err = socks.ReadReply(conn)
+	return err
 }
 
 // giveUpSilence ends a connection that swallowed the request, so that another is
@@ -188,32 +222,37 @@ func (t *tunnel) answer(conn *relayConn) error {
 // the end it gives up those too.
 func (t *tunnel) giveUpSilence(conn *relayConn, inTheEnd bool) {
 	t.mu.Lock()
-	n, ok := conn.acked()
-	silent := ok && t.baseOK && n == t.base
 	bare := len(t.sent) == 0 && !t.overflow
 	t.mu.Unlock()
-	if !silent || !bare && !inTheEnd {
-		return
+	if t.unheard(conn) && (bare || inTheEnd) {
+		t.wake(conn)
+		t.dialer.pool.suspect()
 	}
-	conn.SetReadDeadline(time.Unix(1, 0))
-	t.dialer.pool.suspect()
+}
+
+// wake ends the wait for the answer on conn, unless that is over.
+func (t *tunnel) wake(conn *relayConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.settled {
+		conn.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // replaceable reports whether another connection may be tried after err.
 func (t *tunnel) replaceable(conn *relayConn, err error) bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed.Load() || t.overflow || t.tries >= tries {
+	bare, overflow := len(t.sent) == 0 && !t.overflow, t.overflow
+	t.mu.Unlock()
+	switch {
+	case t.closed.Load() || overflow || t.tries >= tries:
 		return false
-	}
-	if len(t.sent) == 0 {
+	case bare:
 		return true
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return false
 	}
-	n, ok := conn.acked()
-	return ok && t.baseOK && n == t.base
+	return t.unheard(conn)
 }
 
 // Write sends the client's bytes on. Before the answer it reports no failure of
@@ -228,11 +267,18 @@ func (t *tunnel) Write(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	kept := t.keep(p)
-	n, err := t.conn.Load().Write(p)
-	switch {
-	case t.answered.Load(): // meanwhile
-		t.forget()
-	case kept:
+	conn := t.conn.Load()
+	n, err := conn.Write(p)
+	t.mu.Lock()
+	r := t.rival
+	t.mu.Unlock()
+	if r != nil && r.conn.Load() != nil {
+		rn, rerr := r.conn.Load().Write(p)
+		if t.conn.Load() != conn { // it has won meanwhile
+			n, err = rn, rerr
+		}
+	}
+	if kept && !t.answered.Load() {
 		return len(p), nil
 	}
 	return n, err
@@ -243,18 +289,15 @@ func (t *tunnel) Write(p []byte) (int, error) {
 func (t *tunnel) keep(p []byte) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.overflow || len(t.sent)+len(p) > retainMost {
+	switch {
+	case t.settled:
+		return false
+	case t.overflow || len(t.sent)+len(p) > retainMost:
 		t.overflow, t.sent = true, nil
 		return false
 	}
 	t.sent = append(t.sent, p...)
 	return true
-}
-
-func (t *tunnel) forget() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.sent = nil
 }
 
 // CloseWrite ends the client's direction.
@@ -266,8 +309,12 @@ func (t *tunnel) CloseWrite() error {
 	defer t.order.Unlock()
 	t.mu.Lock()
 	t.ended = true
+	r := t.rival
 	t.mu.Unlock()
 	t.conn.Load().CloseWrite() // as in Write
+	if r != nil && r.conn.Load() != nil {
+		r.conn.Load().CloseWrite()
+	}
 	return nil
 }
 

@@ -54,6 +54,8 @@ type relayConn struct {
 	setup   time.Duration   // of the TCP handshake: one round trip
 	born    time.Time
 	pending bool // the login's answer has not been read
+
+	instance uint64 // which run of the relay this is, 0 where unknown
 }
 
 // acked returns how much the relay's kernel has acknowledged.
@@ -93,6 +95,7 @@ type upstream struct {
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	dial    Dial
 	shadow  shadow
+	doubts  doubts
 
 	lastGood atomic.Pointer[netip.Addr] // used when the relay's name cannot be resolved
 }
@@ -121,7 +124,11 @@ func (u *upstream) connect(ctx context.Context) (*relayConn, error) {
 		splice.Abort(conn)
 		return nil, u.failed(fmt.Errorf("TLS with relay %s: %w", u.address(), err))
 	}
-	u.shadow.learn(session.ConnectionState().PeerCertificates[0].NotBefore)
+	state := session.ConnectionState()
+	u.shadow.learn(state.PeerCertificates[0].NotBefore)
+	if state.NegotiatedProtocol == socks.ALPN {
+		conn.instance = state.PeerCertificates[0].SerialNumber.Uint64()
+	}
 	return conn, nil
 }
 

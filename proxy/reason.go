@@ -28,6 +28,7 @@ const (
 	AuthenticationFailed               // unknown account or wrong secret
 	Overloaded                         // a limit on connections was reached
 	RelayUnreachable                   // the gateway has no living path to its relay
+	Duplicate                          // asked for on another connection, between gateway and relay only
 	numReasons
 )
 
@@ -44,6 +45,7 @@ var reasonText = [numReasons]string{
 	AuthenticationFailed: "authentication failed",
 	Overloaded:           "too many connections",
 	RelayUnreachable:     "relay unreachable",
+	Duplicate:            "asked for twice",
 }
 
 // String returns the reason in words, in lower case.

@@ -89,9 +89,10 @@ func makeKey(path string) ([]byte, error) {
 // than the key, so they carry no name; but they tell the time: each is valid from
 // the second in which it was made, which is at most one before the handshake. That
 // is how gateways learn the relay's clock, which Shadowsocks needs, without a
-// byte or a round trip of its own.
+// byte or a round trip of its own. And they tell which run of the relay this is.
 type certifier struct {
-	key *ecdsa.PrivateKey
+	key      *ecdsa.PrivateKey
+	instance uint64 // goes along as the serial number
 
 	mu   sync.Mutex
 	made time.Time
@@ -107,7 +108,7 @@ func (c *certifier) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) 
 		return c.cert, nil
 	}
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
+		SerialNumber: new(big.Int).SetUint64(c.instance),
 		Subject:      pkix.Name{CommonName: "relay"},
 		NotBefore:    now,
 		NotAfter:     time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),

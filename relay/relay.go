@@ -82,6 +82,7 @@ type Relay struct {
 	shadow   *shadow // nil without Shadowsocks
 	sessions proxy.Sessions
 	limits   limits
+	flows    *flows
 }
 
 // New makes keys if there are none and binds the ports. It fails loudly; a Relay
@@ -101,10 +102,11 @@ func New(config Config) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", mptcp.ListenText(config.Listen), err)
 	}
+	flows := newFlows()
 	r := &Relay{
 		config: config,
 		tls: &tls.Config{
-			GetCertificate: (&certifier{key: id.key}).certificate,
+			GetCertificate: (&certifier{key: id.key, instance: flows.instance}).certificate,
 			MinVersion:     tls.VersionTLS13,
 			// Ours, and what a browser offers to an HTTPS proxy.
 			NextProtos: []string{socks.ALPN, "http/1.1"},
@@ -113,6 +115,7 @@ func New(config Config) (*Relay, error) {
 			SessionTicketsDisabled: true,
 		},
 		listener: l,
+		flows:    flows,
 		limits:   limits{total: splice.MaxPairs(), perAccount: config.PerAccount},
 	}
 	if config.Shadowsocks == (netip.AddrPort{}) {

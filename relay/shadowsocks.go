@@ -153,7 +153,7 @@ func (v *visitor) opening() (*proxy.Request, error) {
 		return nil, fmt.Errorf("account %s: %s", st.User, proxy.Overloaded)
 	}
 	v.account = st.User
-	return req, nil
+	return v.relay.flows.once(req, st.Flow)
 }
 
 // A sealedPending is an opening that was read and not answered.

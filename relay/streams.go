@@ -43,9 +43,12 @@ func (v *visitor) next() (*proxy.Request, error) {
 		return nil, errNoAccount
 	}
 	v.conn.SetDeadline(time.Now().Add(handshakeTime))
-	req, _, err := socks.AcceptOwn(stream, v.login.Name)
+	req, flow, err := socks.AcceptOwn(stream, v.login.Name)
 	if err != nil {
 		return nil, err
 	}
-	return v.admit(req)
+	if req, err = v.admit(req); err != nil {
+		return nil, err
+	}
+	return v.relay.flows.once(req, flow)
 }

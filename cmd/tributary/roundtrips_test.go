@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,8 +38,8 @@ type world struct {
 	down    bool // the way to the relay swallows everything
 
 	mu     sync.Mutex
-	ends   []*proxytest.End // the gateway's ends of its connections to the relay
-	counts map[*proxytest.End]int64
+	ends   []*lossy // the gateway's ends of its connections to the relay
+	counts map[*lossy]int64
 }
 
 func newWorld(t testing.TB, opening gateway.Opening) *world {
@@ -70,7 +71,8 @@ func newWorld(t testing.TB, opening gateway.Opening) *world {
 				return nil, ctx.Err()
 			}
 			time.Sleep(rtR) // the TCP handshake
-			near, far := proxytest.Wire(rtR / 2)
+			end, far := proxytest.Wire(rtR / 2)
+			near := &lossy{End: end}
 			w.mu.Lock()
 			w.ends = append(w.ends, near)
 			w.mu.Unlock()
@@ -130,12 +132,41 @@ func (w *world) recycle() {
 	w.used() // from here on
 }
 
+// race has warm connections over a link that is doubtful, rightly or not.
+func (w *world) race() {
+	w.warm()
+	w.gateway.Doubt(netip.Addr{})
+}
+
+// lose has warm connections over a link that is dead already, which is suspected.
+func (w *world) lose() {
+	w.race()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.ends {
+		e.dead.Store(true)
+	}
+}
+
+// A lossy end may lose all that is written to it.
+type lossy struct {
+	*proxytest.End
+	dead atomic.Bool
+}
+
+func (l *lossy) Write(p []byte) (int, error) {
+	if l.dead.Load() {
+		return len(p), nil
+	}
+	return l.End.Write(p)
+}
+
 // used returns how many connections have carried anything since the last call.
 func (w *world) used() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.counts == nil {
-		w.counts = make(map[*proxytest.End]int64)
+		w.counts = make(map[*lossy]int64)
 	}
 	for _, e := range w.ends {
 		if c := e.Count().Bytes; c != w.counts[e] {
@@ -227,6 +258,12 @@ func TestRoundTripBudgets(t *testing.T) {
 			{"recycled, web", (*world).recycle, 443, false, rtR + 2*rtP},
 			{"recycled, server speaks first", (*world).recycle, 22, true, rtR + 2*rtP},
 			{"recycled, unknown port", (*world).recycle, 9000, false, 2*rtR + 2*rtP},
+			{"raced, web", (*world).race, 443, false, rtR + 2*rtP},
+			{"raced, server speaks first", (*world).race, 22, true, rtR + 2*rtP},
+			{"raced, unknown port", (*world).race, 9000, false, 2*rtR + 2*rtP},
+			{"raced, the first lost, web", (*world).lose, 443, false, direct},
+			{"raced, the first lost, server speaks first", (*world).lose, 22, true, direct},
+			{"raced, the first lost, unknown port", (*world).lose, 9000, false, 3*rtR + 2*rtP},
 			{"cold, web", (*world).cool, 443, false, direct},
 			{"cold, server speaks first", (*world).cool, 22, true, direct},
 			{"cold, unknown port", (*world).cool, 9000, false, 3*rtR + 2*rtP},
@@ -262,10 +299,24 @@ func TestRoundTripBudgets(t *testing.T) {
 						t.Errorf("first byte after %v, want %v (direct TCP: %v)", got, c.want, direct)
 					}
 					conn.Close()
+					time.Sleep(time.Second)
+					if n := w.dialled(to); n != 1 {
+						t.Errorf("the server was dialled %d times", n)
+					}
 				})
 			})
 		}
 	}
+}
+
+// dialled returns how often the relay has opened a stream to a server.
+func (w *world) dialled(to proxy.Addr) (n int) {
+	for _, d := range w.servers.Dialed() {
+		if d.To == to {
+			n++
+		}
+	}
+	return n
 }
 
 func TestSecondVisitNeedsNoTruth(t *testing.T) {
@@ -299,6 +350,8 @@ func TestRefusalsAreHonestAndFast(t *testing.T) {
 		}{
 			{"warm", (*world).warm, rtR + rtP},
 			{"recycled", (*world).recycle, rtR + rtP},
+			{"raced", (*world).race, rtR + rtP},
+			{"raced, the first lost", (*world).lose, 2*rtR + rtP},
 			{"cold", (*world).cool, 2*rtR + rtP},
 		} {
 			t.Run(c.name+", "+reason.String(), func(t *testing.T) {

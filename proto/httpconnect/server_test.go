@@ -183,6 +183,7 @@ func TestStatus(t *testing.T) {
 	lossy := map[proxy.Reason]proxy.Reason{
 		proxy.AddressUnsupported: proxy.NetworkUnreachable,
 		proxy.RelayUnreachable:   proxy.HostUnreachable,
+		proxy.Duplicate:          proxy.Failed,
 		200:                      proxy.Failed,
 	}
 	for _, r := range append(proxy.Reasons(), 200) {

@@ -33,6 +33,7 @@ var outcomes = [...]struct {
 	proxy.AuthenticationFailed: {http.StatusBadGateway, "proxy_configuration_error"},
 	proxy.Overloaded:           {http.StatusServiceUnavailable, "connection_limit_reached"},
 	proxy.RelayUnreachable:     {http.StatusServiceUnavailable, "destination_unavailable"},
+	proxy.Duplicate:            {http.StatusBadGateway, "proxy_internal_error"},
 }
 
 // Status returns the HTTP status and the RFC 9209 error type for a reason. A

@@ -19,6 +19,9 @@ const earlyMost = 32 << 10
 type Client struct {
 	Sealer // the request: its first Seal is the whole opening
 	Opener // the response
+
+	// Flow goes with a request to a relay of ours. It is set before the first Seal.
+	Flow proxy.Flow
 }
 
 // NewClient makes the client's side of a stream to an address, for an account's
@@ -42,7 +45,7 @@ func newClient(identity, user Key, to proxy.Addr, own bool, now func() time.Time
 		identityBlock(identity, salt).Encrypt(hash[:], hash[:])
 		b = append(append(b, salt[:]...), hash[:]...)
 		first := early[:min(len(early), earlyMost)]
-		header := appendHeader(nil, to, own, first)
+		header := appendHeader(nil, to, own, c.Flow, first)
 		b = c.Sealer.box.seal(b, appendFixed(nil, typeRequest, now(), nil, len(header)))
 		b = c.Sealer.box.seal(b, header)
 		return c.Sealer.box.chunks(b, early[len(first):]), nil
@@ -68,13 +71,16 @@ func newClient(identity, user Key, to proxy.Addr, own bool, now func() time.Time
 //	+------+----------+----------+---------+---------+------------+
 //
 // Without early data SIP022 wants padding, of random length.
-func appendHeader(b []byte, to proxy.Addr, own bool, early []byte) []byte {
+func appendHeader(b []byte, to proxy.Addr, own bool, flow proxy.Flow, early []byte) []byte {
 	var padding []byte
 	if own {
 		padding = append(padding, Mark...)
+		if flow != (proxy.Flow{}) {
+			padding = append(padding, flow[:]...)
+		}
 	}
 	if len(early) == 0 {
-		padding = append(padding, make([]byte, 1+mathrand.IntN(maxPadding-len(Mark)))...)
+		padding = append(padding, make([]byte, 1+mathrand.IntN(maxPadding-len(padding)))...)
 	}
 	b = appendAddr(b, to)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(padding)))

@@ -223,19 +223,19 @@ func FuzzAccept(f *testing.F) {
 
 // The header inside is what only a holder of the key can send; it is read all the same.
 func FuzzHeader(f *testing.F) {
-	f.Add(appendHeader(nil, address("server.test:22"), true, nil))
-	f.Add(appendHeader(nil, address("[2001:db8::1]:22"), false, []byte("early")))
-	f.Add(appendHeader(nil, address("192.0.2.1:22"), true, []byte("early")))
+	f.Add(appendHeader(nil, address("server.test:22"), true, proxy.Flow{1, 2, 3}, nil))
+	f.Add(appendHeader(nil, address("[2001:db8::1]:22"), false, proxy.Flow{}, []byte("early")))
+	f.Add(appendHeader(nil, address("192.0.2.1:22"), true, proxy.Flow{}, []byte("early")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var st Stream
 		if st.readHeader(b) != nil {
 			return
 		}
 		var again Stream
-		if err := again.readHeader(appendHeader(nil, st.To, st.Own, st.Early)); err != nil {
+		if err := again.readHeader(appendHeader(nil, st.To, st.Own, st.Flow, st.Early)); err != nil {
 			t.Fatal(err)
 		}
-		if again.To != st.To || again.Own != st.Own || !bytes.Equal(again.Early, st.Early) && len(st.Early) < earlyMost {
+		if again.To != st.To || again.Own != st.Own || again.Flow != st.Flow || !bytes.Equal(again.Early, st.Early) && len(st.Early) < earlyMost {
 			t.Errorf("%+v became %+v", st, again)
 		}
 	})

@@ -25,9 +25,10 @@ type Stream struct {
 
 	To    proxy.Addr
 	User  string
-	Early []byte // the first bytes of the stream
-	Rest  []byte // bytes behind the opening, for the Opener
-	Own   bool   // the client is a gateway of ours
+	Early []byte     // the first bytes of the stream
+	Rest  []byte     // bytes behind the opening, for the Opener
+	Own   bool       // the client is a gateway of ours
+	Flow  proxy.Flow // what it calls the stream
 }
 
 // Accept reads an opening. First is what one read from the connection gave: SIP022
@@ -94,7 +95,10 @@ func (st *Stream) readHeader(b []byte) (err error) {
 	if b = b[2:]; padding > maxPadding || padding > len(b) {
 		return ErrFormat
 	}
-	st.Own = bytes.HasPrefix(b[:padding], []byte(Mark))
+	var more []byte
+	if more, st.Own = bytes.CutPrefix(b[:padding], []byte(Mark)); st.Own && len(more) >= len(st.Flow) {
+		st.Flow = proxy.Flow(more)
+	}
 	if st.Early = b[padding:]; len(b) == 0 { // neither padding nor data
 		return ErrFormat
 	}

@@ -70,7 +70,7 @@ const (
 )
 
 // Mark at the start of a request's padding says that the client is a gateway of
-// ours.
+// ours. Behind it may be the stream's flow; zeros are none.
 const Mark = "tributary/1"
 
 // The errors of a peer that is none, or that must not be answered. A server treats

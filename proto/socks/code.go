@@ -43,6 +43,7 @@ var codes = [...]struct{ v5, v4 byte }{
 	proxy.AuthenticationFailed: {notAllowed, badIdent4},
 	proxy.Overloaded:           {generalFailure, rejected4},
 	proxy.RelayUnreachable:     {generalFailure, rejected4},
+	proxy.Duplicate:            {generalFailure, rejected4},
 }
 
 // Code returns the SOCKS5 reply code for a reason. A reason that the table does

@@ -223,6 +223,7 @@ func TestCodes(t *testing.T) {
 		proxy.AuthenticationFailed: proxy.NotAllowed,
 		proxy.Overloaded:           proxy.Failed,
 		proxy.RelayUnreachable:     proxy.Failed,
+		proxy.Duplicate:            proxy.Failed,
 	}
 	for _, r := range append(proxy.Reasons(), 200) {
 		code, code4 := Code(r), Code4(r)

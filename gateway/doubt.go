@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"tributary/mptcp"
+)
+
+const (
+	// doubtTime is how long a link stays doubtful after a request over it got lost
+	// while another link carried one.
+	doubtTime = 10 * time.Second
+
+	// hedgeTime is how long it is doubtful because a request over it was not
+	// acknowledged when it should have been, which a short queue can bring about.
+	hedgeTime = time.Second
+
+	// ackSlack is what an acknowledgement may take beyond the round trip: the
+	// receiver may hold it back for 40 ms, and its host has other things to do.
+	ackSlack = 80 * time.Millisecond
+)
+
+// doubts knows the links that may be failing, by local address. While a link is
+// doubtful, connections start over the others first, and requests go out twice.
+// The zero address stands for the way that the routing table chooses.
+type doubts struct {
+	mu    sync.Mutex
+	until map[netip.Addr]time.Time
+}
+
+// cast makes a link doubtful for some time from now.
+func (d *doubts) cast(link netip.Addr, for_ time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.until == nil {
+		d.until = make(map[netip.Addr]time.Time)
+	}
+	now := time.Now()
+	for a, t := range d.until { // addresses come and go
+		if !now.Before(t) {
+			delete(d.until, a)
+		}
+	}
+	if until := now.Add(for_); until.After(d.until[link]) {
+		d.until[link] = until
+	}
+}
+
+// about reports whether a link is doubtful.
+func (d *doubts) about(link netip.Addr) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return time.Now().Before(d.until[link])
+}
+
+// any reports whether one of the links is.
+func (d *doubts) any(links []source) bool {
+	return slices.ContainsFunc(links, func(s source) bool { return d.about(s.addr) })
+}
+
+// doubtful reports whether a request may get lost on its link.
+func (u *upstream) doubtful() bool {
+	return u.doubts.any(u.sources(false)) || u.doubts.any(u.sources(true))
+}
+
+// waiting returns the links on which bytes of a connection wait for an
+// acknowledgement.
+func (c *relayConn) waiting() (links []netip.Addr) {
+	if c.socket == nil {
+		return nil
+	}
+	full, err := mptcp.FullInfo(c.socket)
+	if err != nil {
+		return nil
+	}
+	for _, s := range full.Subflows {
+		if s.State == mptcp.Established && s.Unacked > 0 {
+			links = append(links, s.Local.Addr())
+		}
+	}
+	return links
+}
+
+// Doubt tells that the link of a local address may be failing. For a while,
+// requests are sent over two links at once.
+func (g *Gateway) Doubt(link netip.Addr) { g.upstream.doubts.cast(link, doubtTime) }
