@@ -28,12 +28,13 @@ const module = "tributary"
 var imports = map[string][]string{
 	"account":         {},
 	"dashboard":       {},
-	"lab":             {"lab/load", "lab/packet", "lab/page", "measure", "measure/figure"},
+	"lab":             {"lab/load", "lab/packet", "lab/page", "measure", "measure/figure", "measure/phone"},
 	"lab/load":        {},
 	"lab/packet":      {},
 	"lab/page":        {},
 	"measure":         {"measure/figure", "mptcp", "proto/*", "proxy"},
 	"measure/figure":  {},
+	"measure/phone":   {},
 	"mptcp":           {},
 	"mptcp/fastopen":  {"mptcp", "mptcp/pm"},
 	"mptcp/pm":        {},
@@ -66,6 +67,7 @@ var kernelPackages = []string{"lab", "lab/load", "link", "mptcp", "mptcp/fastope
 var kernelFiles = map[string]string{
 	"account/lock_unix.go":        "flock(2), and the owner of the account file",
 	"cmd/tributary/hide_linux.go": "blanks a secret in the process's own arguments",
+	"egress/fastopen_linux.go":    "TCP_FASTOPEN_CONNECT, and TCP_INFO to see what became of it",
 }
 
 // Limits in lines, comments included.

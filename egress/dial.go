@@ -24,18 +24,19 @@ func dialTCP(ctx context.Context, to netip.AddrPort) (proxy.Conn, error) {
 	return c.(*net.TCPConn), nil
 }
 
-// attempt dials one address and gives a failure its reason.
-func (d *Dialer) attempt(ctx context.Context, to netip.AddrPort) (proxy.Conn, error) {
-	c, err := d.dial(ctx, to)
+// attempt dials one address and gives a failure its reason. Early is what may ride
+// in the SYN, and sent whether it is written.
+func (d *Dialer) attempt(ctx context.Context, to netip.AddrPort, early []byte) (c proxy.Conn, sent bool, err error) {
+	c, sent, err = d.open(ctx, to, early)
 	if err == nil && !d.allowPrivate && sameHost(c) {
 		c.Close()
-		return nil, &proxy.Error{Reason: proxy.NotAllowed, Err: fmt.Errorf("%v is not to be reached: this host answers there", to.Addr())}
+		return nil, false, &proxy.Error{Reason: proxy.NotAllowed, Err: fmt.Errorf("%v is not to be reached: this host answers there", to.Addr())}
 	}
 	if err == nil {
-		return c, nil
+		return c, sent, nil
 	}
 	d.log.Debug("attempt failed", "to", to, "err", err)
-	return nil, &proxy.Error{Reason: d.reason(to.Addr(), err), Err: err}
+	return nil, false, &proxy.Error{Reason: d.reason(to.Addr(), err), Err: err}
 }
 
 // sameHost reports whether both ends have one IP address, as the kernel arranges

@@ -62,7 +62,9 @@ type Dialer struct {
 	log          *slog.Logger
 	host         *host
 	history      *history
+	syns         *synMemory
 	dial         func(ctx context.Context, to netip.AddrPort) (proxy.Conn, error)
+	fast         func(ctx context.Context, to netip.AddrPort, early []byte) fast // nil on other systems than Linux
 }
 
 // New returns a Dialer.
@@ -74,7 +76,9 @@ func New(c Config) *Dialer {
 		log:          c.Log,
 		host:         &host{extra: c.Own, interfaces: interfaceAddrs},
 		history:      newHistory(),
+		syns:         newSynMemory(),
 		dial:         dialTCP,
+		fast:         fastDial(),
 	}
 	if d.resolver == nil {
 		d.resolver = resolve.New()
@@ -97,9 +101,12 @@ func New(c Config) *Dialer {
 func (d *Dialer) DialStream(ctx context.Context, addr proxy.Addr, early []byte) (proxy.Conn, error) {
 	dialCtx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	c, err := d.connect(dialCtx, addr)
+	c, sent, err := d.connect(dialCtx, addr, d.mayRide(early))
 	if err == nil {
-		if err = writeEarly(dialCtx, c, early); err == nil {
+		if !sent {
+			err = writeEarly(dialCtx, c, early)
+		}
+		if err == nil {
 			return c, nil
 		}
 		c.Close()
@@ -127,23 +134,25 @@ func (d *Dialer) Check(ip netip.Addr) error {
 	return nil
 }
 
-func (d *Dialer) connect(ctx context.Context, addr proxy.Addr) (proxy.Conn, error) {
+// connect returns a connection whose handshake has ended. Early is what may ride
+// in a SYN, and sent whether it is written.
+func (d *Dialer) connect(ctx context.Context, addr proxy.Addr, early []byte) (c proxy.Conn, sent bool, err error) {
 	switch {
 	case !addr.IsValid():
-		return nil, &proxy.Error{Reason: proxy.AddressUnsupported, Err: errors.New("no host")}
+		return nil, false, &proxy.Error{Reason: proxy.AddressUnsupported, Err: errors.New("no host")}
 	case addr.Port() == 0:
-		return nil, &proxy.Error{Reason: proxy.NotAllowed, Err: errors.New("port 0 is not a port")}
+		return nil, false, &proxy.Error{Reason: proxy.NotAllowed, Err: errors.New("port 0 is not a port")}
 	case addr.IsName():
-		return d.race(ctx, addr)
+		return d.race(ctx, addr, early)
 	}
 	if err := d.Check(addr.IP()); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	c, err := d.attempt(ctx, netip.AddrPortFrom(addr.IP(), addr.Port()))
+	c, sent, err = d.attempt(ctx, netip.AddrPortFrom(addr.IP(), addr.Port()), early)
 	if err != nil && proxy.ReasonOf(err) == proxy.NetworkUnreachable && !d.host.has(addr.IP()) {
-		return nil, &proxy.Error{Reason: proxy.AddressUnsupported, Err: fmt.Errorf("this host has no address of that family: %w", err)}
+		return nil, false, &proxy.Error{Reason: proxy.AddressUnsupported, Err: fmt.Errorf("this host has no address of that family: %w", err)}
 	}
-	return c, err
+	return c, sent, err
 }
 
 // writeEarly writes the early data, within the time of ctx.

@@ -36,6 +36,7 @@ type race struct {
 	d    *Dialer
 	name string
 	port uint16
+	ride []byte // may ride in the first attempt's SYN
 	advice
 
 	answers chan answer
@@ -72,13 +73,15 @@ type try struct {
 type result struct {
 	which int // of race.attempts
 	conn  proxy.Conn
+	sent  bool // and ride is written
 	err   error
 }
 
-// race resolves addr's name and returns the first connection to come up.
-func (d *Dialer) race(ctx context.Context, addr proxy.Addr) (proxy.Conn, error) {
+// race resolves addr's name and returns the first connection to come up. Early is
+// what may ride in a SYN, and sent whether the winner's had it.
+func (d *Dialer) race(ctx context.Context, addr proxy.Addr, early []byte) (c proxy.Conn, sent bool, err error) {
 	r := &race{
-		d: d, name: addr.Name(), port: addr.Port(), advice: d.history.advise(addr.Name()),
+		d: d, name: addr.Name(), port: addr.Port(), ride: early, advice: d.history.advise(addr.Name()),
 		answers: make(chan answer, 2), results: make(chan result, maxAttempts),
 		mayStart: true, timer: time.NewTimer(attemptDelay),
 	}
@@ -87,15 +90,15 @@ func (d *Dialer) race(ctx context.Context, addr proxy.Addr) (proxy.Conn, error) 
 	ctx, cancel := context.WithCancel(ctx)
 	r.lookup(ctx, true)
 	r.lookup(ctx, false)
-	c := r.run(ctx)
+	won := r.run(ctx)
 	ended := ctx.Err()
 	cancel()
 	r.wg.Wait()
 	r.clear(ended)
-	if c != nil {
-		return c, nil
+	if won.conn != nil {
+		return won.conn, won.sent, nil
 	}
-	return nil, r.failure()
+	return nil, false, r.failure()
 }
 
 func (r *race) lookup(ctx context.Context, v6 bool) {
@@ -110,14 +113,14 @@ func (r *race) lookup(ctx context.Context, v6 bool) {
 	})
 }
 
-// run returns the winner, or nil when there is none or ctx has ended.
-func (r *race) run(ctx context.Context) proxy.Conn {
+// run returns the winner, or nothing when there is none or ctx has ended.
+func (r *race) run(ctx context.Context) result {
 	for {
 		if r.mayStart && len(r.waiting) > 0 && len(r.attempts) < maxAttempts {
 			r.start(ctx)
 		}
 		if r.running == 0 && r.lookups == 0 && (len(r.waiting) == 0 || len(r.attempts) == maxAttempts) {
-			return nil
+			return result{}
 		}
 		select {
 		case a := <-r.answers:
@@ -126,7 +129,7 @@ func (r *race) run(ctx context.Context) proxy.Conn {
 			r.running--
 			if res.err == nil {
 				r.won(res.which)
-				return res.conn
+				return res
 			}
 			r.attempts[res.which].err = res.err
 			r.dialErrs = append(r.dialErrs, res.err)
@@ -134,7 +137,7 @@ func (r *race) run(ctx context.Context) proxy.Conn {
 		case <-r.timer.C:
 			r.mayStart = true
 		case <-ctx.Done():
-			return nil
+			return result{}
 		}
 	}
 }
@@ -179,9 +182,13 @@ func (r *race) start(ctx context.Context) {
 	which, delay := len(r.attempts), r.delay(ip)
 	r.attempts = append(r.attempts, try{ip: ip, begun: time.Now(), given: delay})
 	r.timer.Reset(delay)
+	var ride []byte
+	if which == 0 { // the others come because an answer is missing, perhaps for its sake
+		ride = r.ride
+	}
 	r.wg.Go(func() {
-		c, err := r.d.attempt(ctx, netip.AddrPortFrom(ip, r.port))
-		r.results <- result{which, c, err}
+		c, sent, err := r.d.attempt(ctx, netip.AddrPortFrom(ip, r.port), ride)
+		r.results <- result{which, c, sent, err}
 	})
 }
 
