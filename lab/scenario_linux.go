@@ -39,6 +39,8 @@ func Scenarios() []Scenario {
 			About: "how long a client waits for a refusal, an early answer, and a server that speaks first"},
 		{Name: "replay", Takes: 70 * time.Second, run: replay,
 			About: "10,000 captured openings are sent to the relay again, also after restarts"},
+		{Name: "fast-open", Takes: 4 * time.Second, run: fastOpen,
+			About: "TLS sessions with a server that takes data in the SYN, and without that"},
 		{Name: "browser", Takes: 5 * time.Minute, config: browserConfig(), run: browse,
 			About: "a page of 60 resources over 12 hosts in Chromium: direct, and through the gateway"},
 		{Name: "many", Takes: 12 * time.Second, run: many,

@@ -74,7 +74,7 @@ func TestMeasuredScenarios(t *testing.T) {
 		}
 	})
 	// The demo covers what link-down and upload do.
-	for _, name := range []string{"steady", "silent-loss", "many"} {
+	for _, name := range []string{"steady", "silent-loss", "many", "fast-open"} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := ByName(name)
 			s.length = 3 * time.Second
