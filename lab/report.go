@@ -29,6 +29,8 @@ type Report struct {
 	Browser *PageLoads `json:"browser,omitempty"`
 	// Replay is what "replay" saw.
 	Replay *Replay `json:"replay,omitempty"`
+	// Phone is what "phone-day" measured besides.
+	Phone *PhoneDay `json:"phone,omitempty"`
 }
 
 // A Figure is one measured value, with the target it is held against, if any.

@@ -25,6 +25,9 @@ func (r *Report) Sections() (all []Section) {
 	if r.Replay != nil {
 		all = append(all, r.Replay)
 	}
+	if r.Phone != nil {
+		all = append(all, r.Phone)
+	}
 	return all
 }
 
