@@ -23,6 +23,7 @@ var measured = []struct{ scenario, title, holds string }{
 	{"recycled", "A recycled connection", "the second session on a recycled connection"},
 	{"raced", "Raced opening", "opening over two links at once when the best one is doubtful"},
 	{"rate", "The relay's rate of accepting", "the relay's rate of accepting against sing-box"},
+	{"fast-open", "TCP Fast Open towards final servers", "TCP Fast Open towards final servers"},
 	{"replay", "Replayed openings", "replay of captured openings"},
 	{"idle-cost", "What the pool costs at rest", "the idle cost of the pool"},
 	{"phone-day", "A phone's day", "the distribution over a synthetic phone day"},
