@@ -52,18 +52,31 @@ func roundStep(v float64) float64 {
 	return 10 * power
 }
 
-// decades is a logarithmic scale over whole decades. Values must be above 0.
+// decades is a logarithmic scale. Over more than two decades it has whole ones; else
+// it ends at 1, 2 or 5 times a power of ten, and has all of those. Values must be
+// above 0.
 func decades(low, high, from, to float64) scale {
 	if !(low > 0) {
 		low = 1
 	}
-	first, last := math.Floor(math.Log10(low)+1e-9), math.Ceil(math.Log10(math.Max(high, low))-1e-9)
-	if last == first {
-		last++
+	high = math.Max(high, low)
+	factors := []float64{1}
+	if high/low <= 100 {
+		factors = []float64{1, 2, 5}
 	}
-	s := scale{low: math.Pow(10, first), high: math.Pow(10, last), from: from, to: to, log: true}
-	for e := first; e <= last; e++ {
-		s.ticks = append(s.ticks, math.Pow(10, e))
+	s := scale{from: from, to: to, log: true}
+	for e := math.Floor(math.Log10(low) + 1e-9); len(s.ticks) < 2 || s.high < high*(1-1e-9); e++ {
+		for _, f := range factors {
+			v := f * math.Pow(10, e)
+			if len(s.ticks) > 1 && s.high >= high*(1-1e-9) {
+				break
+			}
+			if v <= low*(1+1e-9) {
+				s.ticks = nil // a later one begins nearer to the values
+			}
+			s.ticks = append(s.ticks, v)
+			s.low, s.high = s.ticks[0], v
+		}
 	}
 	return s
 }
