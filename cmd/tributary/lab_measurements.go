@@ -160,6 +160,8 @@ func reportOf(set *lab.Measurements, scenario string) *lab.Report {
 
 // writeTargets writes one table with all figures.
 func writeTargets(w *strings.Builder, set *lab.Measurements) {
+	met, of := countTargets(set)
+	fmt.Fprintf(w, "%d of %d targets are met.\n\n", met, of)
 	w.WriteString("| what | measured | target | |\n|---|---|---|---|\n")
 	for _, m := range measured {
 		r := reportOf(set, m.scenario)
@@ -179,6 +181,20 @@ func writeTargets(w *strings.Builder, set *lab.Measurements) {
 			fmt.Fprintf(w, "| %s | %s | %s | %s |\n", f.Name, value, strings.TrimSpace(target), met)
 		}
 	}
+}
+
+func countTargets(set *lab.Measurements) (met, of int) {
+	for _, r := range set.Reports {
+		for _, f := range r.Figures {
+			if f.Target == nil {
+				continue
+			}
+			if of++; *f.Met {
+				met++
+			}
+		}
+	}
+	return met, of
 }
 
 // writeGaps names what no figure stands for, and what is broken.

@@ -47,6 +47,7 @@ func TestMeasurementsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
+		"\n1 of 2 targets are met.\n",
 		"| kernel | Linux 9 |", "| took | 1m30s |",
 		"| **Opening a connection** | | | |\n| first byte | 81 ms | ≤ 84 ms | met |\n| last byte | 99 ms | ≤ 84 ms | **missed** |",
 		"Not measured:\n\n- a peer: it is not installed\n",
