@@ -173,7 +173,7 @@ func writeTargets(w *strings.Builder, set *lab.Measurements) {
 			target, met := "", ""
 			if f.Target != nil {
 				target, met = f.Target.Text()+" "+f.Unit, "met"
-				if !*f.Met {
+				if !isMet(f) {
 					met = "**missed**"
 				}
 			}
@@ -189,13 +189,15 @@ func countTargets(set *lab.Measurements) (met, of int) {
 			if f.Target == nil {
 				continue
 			}
-			if of++; *f.Met {
+			if of++; isMet(f) {
 				met++
 			}
 		}
 	}
 	return met, of
 }
+
+func isMet(f lab.Figure) bool { return f.Met != nil && *f.Met }
 
 // writeGaps names what no figure stands for, and what is broken.
 func writeGaps(w *strings.Builder, set *lab.Measurements) {
