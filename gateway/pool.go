@@ -22,9 +22,6 @@ const (
 	// counts them among those of the account.
 	poolCeiling = 64
 
-	// poolParallel is how many connections are made at once.
-	poolParallel = 16
-
 	// poolScant is how many there are when a metered link has next to nothing left.
 	poolScant = 2
 
@@ -65,6 +62,7 @@ type pool struct {
 	ledger   *ledger
 	idle     []*warmConn // oldest first
 	making   int
+	refill   refill
 	demand   demand
 	asked    time.Time // when somebody last was
 	hits     int64
@@ -101,7 +99,7 @@ func (g *Gateway) newPool() *pool {
 
 func newPool(make_ func(context.Context) (*relayConn, error), log *slog.Logger) *pool {
 	return &pool{
-		make: make_, log: log, ledger: newLedger(log), wake: make(chan struct{}, 1), since: time.Now(),
+		make: make_, log: log, ledger: newLedger(log), refill: newRefill(), wake: make(chan struct{}, 1), since: time.Now(),
 		subflows: func(*relayConn) (have, want int) { return 1, 1 },
 	}
 }
@@ -192,7 +190,7 @@ func (p *pool) idleUntil(look time.Time) time.Duration {
 func (p *pool) wanted() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	parallel := poolParallel
+	parallel := p.refill.parallel
 	if p.err != nil || p.rtt == 0 {
 		parallel = 1 // one scout until the way is known to be open
 	}
@@ -237,6 +235,7 @@ func (p *pool) target() int {
 func (p *pool) add(ctx context.Context) error {
 	makeCtx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
+	began := time.Now()
 	c, err := p.make(makeCtx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -253,6 +252,7 @@ func (p *pool) add(ctx context.Context) error {
 		return ctx.Err()
 	}
 	p.rtt = c.setup
+	p.refill.note(began, time.Now())
 	p.keep(newWarmConn(c, false))
 	return nil
 }

@@ -253,6 +253,7 @@ func (p *pool) check(subflows func(*relayConn) (have, want int)) {
 		return have == 0
 	})
 	p.retryAt = time.Time{}
+	p.refill = newRefill()
 	p.mu.Unlock()
 	for _, w := range dead {
 		w.release()

@@ -27,6 +27,8 @@ func Scenarios() []Scenario {
 			About: "a middlebox on one link, then on both, removes the MPTCP options"},
 		{Name: "idle", Takes: 50 * time.Second, length: 45 * time.Second, run: idle,
 			About: "nobody asks for 45 s; then one request"},
+		{Name: "idle-cost", Takes: 160 * time.Second, run: idleCost,
+			About: "what a day without use takes of each link, from two minutes of one; then a burst"},
 		{Name: "errors", Takes: 33 * time.Second, run: refusals,
 			About: "servers that refuse, cannot be reached, do not exist or do not answer"},
 		{Name: "gateway-crash", Takes: 7 * time.Second, run: gatewayCrash,

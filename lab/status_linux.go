@@ -22,6 +22,8 @@ type Status struct {
 	Pool  struct {
 		Warm         int
 		Hits, Misses int64
+		ProbeSeconds float64 `json:"probe_s"` // how often each subflow is probed at rest
+		LastsSeconds float64 `json:"lasts_s"` // how long a connection lasts at rest
 	}
 	Sessions struct {
 		Open  int
@@ -36,6 +38,7 @@ type LinkStatus struct {
 	RTTms              float64 `json:"rtt_ms"`
 	BytesUp            uint64  `json:"bytes_up"`
 	BytesDown          uint64  `json:"bytes_down"`
+	UpkeepBytes        uint64  `json:"upkeep_bytes"`
 }
 
 // Status asks the gateway.
