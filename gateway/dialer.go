@@ -30,7 +30,10 @@ func (d *dialer) DialStream(ctx context.Context, to proxy.Addr, early []byte) (p
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	t := &tunnel{ctx: ctx, cancel: cancel, dialer: d, to: to, sent: bytes.Clone(early), until: time.Now().Add(openTime)}
+	t := &tunnel{
+		ctx: ctx, cancel: cancel, dialer: d, to: to, until: time.Now().Add(openTime),
+		order: make(chan struct{}, 1), sent: bytes.Clone(early),
+	}
 	if err := t.open(); err != nil {
 		cancel()
 		return nil, err

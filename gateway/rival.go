@@ -100,7 +100,7 @@ func (t *tunnel) compete(ctx context.Context, r *rival, flow proxy.Flow) error {
 		}
 	})
 	defer dead.Stop()
-	if err = t.second(conn, r, flow); err == nil {
+	if err = t.second(ctx, conn, r, flow); err == nil {
 		err = t.read(conn)
 	}
 	if err == nil && !stop() {
@@ -114,9 +114,13 @@ func (t *tunnel) compete(ctx context.Context, r *rival, flow proxy.Flow) error {
 
 // second writes the request with all that the client has sent until now. From then
 // on both connections get what it sends.
-func (t *tunnel) second(conn *relayConn, r *rival, flow proxy.Flow) error {
-	t.order.Lock()
-	defer t.order.Unlock()
+func (t *tunnel) second(ctx context.Context, conn *relayConn, r *rival, flow proxy.Flow) error {
+	select {
+	case t.order <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-t.order }()
 	t.mu.Lock()
 	sent, ended, late := t.sent, t.ended, t.overflow || t.settled
 	t.mu.Unlock()

@@ -56,7 +56,7 @@ type tunnel struct {
 	tries    int       // used by open alone
 	until    time.Time // when the relay must have been heard of
 
-	order sync.Mutex // held while writing before the answer; a write may block
+	order chan struct{} // full while somebody writes before the answer, which may block
 
 	mu       sync.Mutex // guards the rest, never for long
 	sent     []byte     // the client's bytes so far
@@ -79,9 +79,9 @@ func (t *tunnel) open() error {
 		if err != nil {
 			return err
 		}
-		t.order.Lock()
+		t.order <- struct{}{}
 		err = t.request(conn)
-		t.order.Unlock()
+		<-t.order
 		if t.closed.Load() { // meanwhile, and it may have closed the one before
 			splice.Abort(conn)
 			return net.ErrClosed
@@ -261,8 +261,8 @@ func (t *tunnel) Write(p []byte) (int, error) {
 	if t.answered.Load() {
 		return t.conn.Load().Write(p)
 	}
-	t.order.Lock()
-	defer t.order.Unlock()
+	t.order <- struct{}{}
+	defer func() { <-t.order }()
 	if t.closed.Load() {
 		return 0, net.ErrClosed
 	}
@@ -305,8 +305,8 @@ func (t *tunnel) CloseWrite() error {
 	if t.answered.Load() {
 		return t.conn.Load().CloseWrite()
 	}
-	t.order.Lock()
-	defer t.order.Unlock()
+	t.order <- struct{}{}
+	defer func() { <-t.order }()
 	t.mu.Lock()
 	t.ended = true
 	r := t.rival
