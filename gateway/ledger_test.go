@@ -104,7 +104,7 @@ func TestADayWithBursts(t *testing.T) {
 		w.metered()
 		w.fill(t)
 		levels := map[upkeep.Thrift]bool{}
-		for hour := range 48 {
+		for hour := range 28 {
 			n := w.burst(50)
 			if hour == 0 && n > 5 {
 				t.Errorf("%d of the first 50 missed", n)
@@ -115,7 +115,7 @@ func TestADayWithBursts(t *testing.T) {
 				t.Fatalf("%d bytes after %d hours", n, hour)
 			}
 		}
-		t.Logf("%.2f MB in the second day, at levels %v", float64(w.spent("lte"))/1e6, levels)
+		t.Logf("%.2f MB in the last 24 hours, at levels %v", float64(w.spent("lte"))/1e6, levels)
 		if !levels[upkeep.Plenty] || !levels[upkeep.Saving] {
 			t.Error("the pool did not become sparing")
 		}
@@ -290,6 +290,31 @@ func TestWorn(t *testing.T) {
 		time.Sleep(wornTime)
 		if w.probe() != poolProbe {
 			t.Error("the probes come as often after a day")
+		}
+	})
+}
+
+// Something on the way, or the relay, ends every connection that rests for a
+// minute: the pool does not make new ones all day, and has them when somebody asks.
+func TestConnectionsThatDieAtRest(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.metered()
+		w.fill(t)
+		for range 24 * 60 {
+			time.Sleep(time.Minute)
+			w.kill(-1)
+		}
+		t.Logf("%d connections, %.2f MB", w.dialled(), float64(w.spent("lte"))/1e6)
+		if n := w.dialled(); n > 1000 {
+			t.Errorf("%d connections in a day", n)
+		}
+		if w.probe() != keepAlive {
+			t.Error("the probes come as seldom as before")
+		}
+		w.pool.take()
+		time.Sleep(time.Second)
+		if n := w.warm(); n == 0 && w.level() < upkeep.Spent {
+			t.Error("none is there soon after somebody asked")
 		}
 	})
 }

@@ -74,6 +74,8 @@ type pool struct {
 	rtt      time.Duration // of the last good one
 	since    time.Time     // when err became nil or not nil
 	worn     time.Time     // when a subflow was last lost without a known cause
+	died     time.Time     // when a warm connection last died
+	deaths   pace          // of making others in their place
 	scouts   pace          // of tries whether all links can be had
 	renewals pace          // of replacing all that lack one
 	wake     chan struct{}
@@ -298,7 +300,10 @@ func (p *pool) note(err error) {
 
 // hurry shortens a wait that began while nobody asked.
 func (p *pool) hurry() {
-	if p.backoff > retryRefused {
+	switch {
+	case p.err == nil:
+		p.retryAt = time.Time{}
+	case p.backoff > retryRefused:
 		p.backoff = retryRefused
 		p.retryAt = time.Now().Add(retryMin)
 	}

@@ -28,6 +28,10 @@ const (
 	renewMin = 15 * time.Second
 	renewMax = 15 * time.Minute
 
+	// manyDeaths is the wait from which on it is no longer the relay that is started
+	// again, but something that ends connections which rest.
+	manyDeaths = 2 * time.Minute
+
 	// wornLooks is how many looks in a row have to miss a subflow until it counts as
 	// lost: a link that goes takes them too, and tells a moment later.
 	wornLooks = 2
@@ -96,6 +100,7 @@ func (p *pool) watch(w *warmConn) {
 			p.idle = slices.Delete(p.idle, i, i+1)
 			p.ledger.settle(w)
 			splice.Abort(w)
+			p.bereaved()
 		}
 		p.mu.Unlock()
 		p.log.Debug("warm connection ended", "err", err)
@@ -180,12 +185,36 @@ func (p *pool) wear(w *warmConn) {
 		return
 	}
 	w.lacking = true
+	p.probeMore()
+}
+
+// probeMore makes the probes frequent for a day.
+func (p *pool) probeMore() {
 	if p.probe() != keepAlive {
-		p.log.Info("a subflow was forgotten on its way: probes come more often for a day")
+		p.log.Info("warm connections are forgotten on their way: probes come more often for a day")
 	}
 	p.worn = time.Now()
-	for _, other := range p.idle {
-		other.probeEvery(p.probe())
+	for _, w := range p.idle {
+		w.probeEvery(p.probe())
+	}
+}
+
+// bereaved is called when a connection has died in the pool. New ones come at once;
+// but while nobody asks and they die again and again, ever more seldom.
+func (p *pool) bereaved() {
+	now := time.Now()
+	if now.Sub(p.died) < time.Second { // the same cause
+		return
+	}
+	p.died = now
+	if p.deaths.allows(now) {
+		return
+	}
+	if p.deaths.wait >= manyDeaths {
+		p.probeMore()
+	}
+	if now.Sub(p.asked) > recently {
+		p.retryAt = p.deaths.next
 	}
 }
 
