@@ -65,6 +65,7 @@ type pool struct {
 	refill   refill
 	demand   demand
 	asked    time.Time // when somebody last was
+	recycled int64
 	hits     int64
 	misses   int64
 	backoff  time.Duration // wait after the last failure; 0 when the last try was good
@@ -126,6 +127,9 @@ func (p *pool) take() *relayConn {
 		if w.release() {
 			p.mu.Lock()
 			p.hits++
+			if w.used {
+				p.recycled++
+			}
 			p.mu.Unlock()
 			w.probeEvery(keepAlive)
 			return w.relayConn

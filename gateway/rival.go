@@ -58,6 +58,7 @@ func (t *tunnel) race() {
 	}
 	r := &rival{done: make(chan struct{})}
 	t.rival = r
+	t.dialer.upstream.raced.Add(1)
 	ctx, cancel := context.WithCancel(t.ctx)
 	r.cancel = cancel
 	flow := t.flow
@@ -149,6 +150,7 @@ func (t *tunnel) judge(conn *relayConn, err error) (*relayConn, error) {
 	var own, its *proxy.Error
 	switch {
 	case r.err == nil:
+		t.dialer.upstream.won.Add(1)
 		t.blame(conn)
 		t.conn.Store(r.conn.Load())
 		splice.Abort(conn)
@@ -219,6 +221,7 @@ func (p *pool) takeWhere(does func(*relayConn) bool) *relayConn {
 	if !w.release() {
 		return nil
 	}
+	w.probeEvery(keepAlive)
 	return w.relayConn
 }
 

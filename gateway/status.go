@@ -65,6 +65,12 @@ type PoolStatus struct {
 	Warm   int   `json:"warm"`
 	Hits   int64 `json:"hits"`   // requests that found one
 	Misses int64 `json:"misses"` // requests that did not
+	// Recycled are the hits whose connection had carried another request before, Raced
+	// the requests that were sent over two links, and Won those of them that the second
+	// one won.
+	Recycled int64 `json:"recycled"`
+	Raced    int64 `json:"raced"`
+	Won      int64 `json:"won"`
 	// Upkeep is how sparing the pool is: "plenty", "saving", "scant" or "spent".
 	Upkeep string `json:"upkeep"`
 	// What it does at rest, in seconds: how often each subflow is probed, and how long
@@ -83,6 +89,7 @@ type SessionStatus struct {
 func (g *Gateway) Status() Status {
 	s := Status{Ready: true, Links: []LinkStatus{}, LinkCare: "off"}
 	s.Relay, s.Pool = g.pool.status()
+	s.Pool.Raced, s.Pool.Won = g.upstream.raced.Load(), g.upstream.won.Load()
 	s.Relay.Address = g.upstream.address()
 	s.Sessions.Open, s.Sessions.Total = g.sessions.Counts()
 	s.Multipath.OK = true
@@ -138,7 +145,7 @@ func (p *pool) status() (RelayStatus, PoolStatus) {
 		r.State = "connecting"
 	}
 	return r, PoolStatus{
-		Warm: len(p.idle), Hits: p.hits, Misses: p.misses, Upkeep: p.ledger.level.String(),
+		Warm: len(p.idle), Hits: p.hits, Misses: p.misses, Recycled: p.recycled, Upkeep: p.ledger.level.String(),
 		ProbeSeconds: p.probe().Seconds(), LastsSeconds: (warmAge - warmSpread/2).Seconds(),
 	}
 }

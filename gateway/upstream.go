@@ -97,6 +97,8 @@ type upstream struct {
 	shadow  shadow
 	doubts  doubts
 
+	raced, won atomic.Int64 // requests that had a rival, and those that it won
+
 	lastGood atomic.Pointer[netip.Addr] // used when the relay's name cannot be resolved
 }
 

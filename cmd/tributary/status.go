@@ -93,7 +93,9 @@ func printStatus(w io.Writer, s gateway.Status) error {
 	}
 	fmt.Fprintf(t, "link care\t%s\n", s.LinkCare)
 	fmt.Fprintf(t, "sessions\t%d open, %d since the start\n", s.Sessions.Open, s.Sessions.Total)
-	fmt.Fprintf(t, "pool\t%d warm, %d hits, %d misses\n\n", s.Pool.Warm, s.Pool.Hits, s.Pool.Misses)
+	p := s.Pool
+	fmt.Fprintf(t, "pool\t%d warm; %d hits, %d of them recycled, and %d misses\n", p.Warm, p.Hits, p.Recycled, p.Misses)
+	fmt.Fprintf(t, "raced\t%d requests, %d of them won by the second link\n\n", p.Raced, p.Won)
 	if err := t.Flush(); err != nil {
 		return err
 	}
