@@ -66,6 +66,33 @@ func (u *upstream) doubtful() bool {
 	return u.doubts.any(u.sources(false)) || u.doubts.any(u.sources(true))
 }
 
+// Signs of a link that fails, seen from the side that sends.
+const (
+	// ailingShare is how much of what was sent has to be sent again: more than a full
+	// queue causes. It takes ailingBytes to tell that from chance.
+	ailingShare = 0.05
+	ailingBytes = 20_000
+
+	// ailingWait is what a round trip may take beyond twice the least one: more than
+	// the queues of most lines hold.
+	ailingWait = 200 * time.Millisecond
+)
+
+// ails reports whether a subflow says that its link may be failing, by what has
+// changed since before, which is zero at first.
+func ails(before, now mptcp.Subflow) bool {
+	sent, again := now.BytesSent-before.BytesSent, now.BytesRetrans-before.BytesRetrans
+	switch {
+	case now.State != mptcp.Established:
+		return false
+	case now.Timeouts > 0:
+		return true
+	case sent >= ailingBytes && float64(again) > ailingShare*float64(sent):
+		return true
+	}
+	return now.Unacked > 0 && now.MinRTT > 0 && now.RTT > 2*now.MinRTT+ailingWait
+}
+
 // waiting returns the links on which bytes of a connection wait for an
 // acknowledgement.
 func (c *relayConn) waiting() (links []netip.Addr) {

@@ -22,6 +22,8 @@ type flows struct {
 	mu    sync.Mutex
 	conns map[*net.TCPConn]*followed
 	past  map[netip.Addr]traffic
+
+	doubt func(link netip.Addr) // told of links whose subflows ail; may be nil
 }
 
 // A followed connection is one that is open.
@@ -123,6 +125,9 @@ func (f *flows) sample(c *net.TCPConn) {
 		}
 		key := subflowKey{s.Local, s.Remote}
 		now[key] = s
+		if f.doubt != nil && ails(known.live[key], s) {
+			f.doubt(s.Local.Addr())
+		}
 		delete(known.live, key)
 		f.hear(s, full.Fallback)
 	}

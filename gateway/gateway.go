@@ -87,6 +87,7 @@ func New(config Config) (*Gateway, error) {
 		dial:   config.Dial,
 		shadow: shadow{port: config.Relay.Shadowsocks},
 	}
+	g.flows.doubt = g.Doubt
 	g.pool = g.newPool()
 	memory := newMemory(config.Opening)
 	g.sessions = proxy.Sessions{

@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tributary/mptcp"
+)
+
+func TestAils(t *testing.T) {
+	const ms = time.Millisecond
+	healthy := mptcp.Subflow{State: mptcp.Established, RTT: 60 * ms, MinRTT: 40 * ms, BytesSent: 1_000_000, BytesRetrans: 40_000, Unacked: 10}
+	for name, c := range map[string]struct {
+		change func(s *mptcp.Subflow)
+		want   bool
+	}{
+		"nothing has changed":               {func(s *mptcp.Subflow) {}, false},
+		"it sends":                          {func(s *mptcp.Subflow) { s.BytesSent += 100_000 }, false},
+		"a full queue drops some":           {func(s *mptcp.Subflow) { s.BytesSent += 100_000; s.BytesRetrans += 4_000 }, false},
+		"one in ten is lost":                {func(s *mptcp.Subflow) { s.BytesSent += 100_000; s.BytesRetrans += 10_000 }, true},
+		"one of few is lost":                {func(s *mptcp.Subflow) { s.BytesSent += 6_000; s.BytesRetrans += 1_500 }, false},
+		"nobody acknowledges":               {func(s *mptcp.Subflow) { s.Timeouts = 1 }, true},
+		"a queue of 100 ms is full":         {func(s *mptcp.Subflow) { s.RTT = 150 * ms }, false},
+		"a queue of 1 s is full":            {func(s *mptcp.Subflow) { s.RTT = 1000 * ms }, true},
+		"long ago, a queue of 1 s was full": {func(s *mptcp.Subflow) { s.RTT, s.Unacked = 1000*ms, 0 }, false},
+		"it is over":                        {func(s *mptcp.Subflow) { s.Timeouts, s.State = 1, mptcp.Close }, false},
+	} {
+		now := healthy
+		c.change(&now)
+		if got := ails(healthy, now); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if ails(mptcp.Subflow{}, healthy) {
+		t.Error("the first look finds fault with a healthy one")
+	}
+}
+
+func TestDoubtPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d doubts
+		a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+		links := []source{{"a", a}, {"b", b}}
+		d.cast(a, doubtTime)
+		d.cast(a, hedgeTime) // takes nothing back
+		time.Sleep(doubtTime - 1)
+		if !d.about(a) || d.about(b) || !d.any(links) {
+			t.Error("doubt is gone early, or about the wrong link")
+		}
+		time.Sleep(1)
+		if d.about(a) || d.any(links) {
+			t.Error("doubt does not pass")
+		}
+		d.cast(b, hedgeTime)
+		if len(d.until) != 1 {
+			t.Error("what has passed is kept")
+		}
+	})
+}
