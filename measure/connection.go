@@ -64,6 +64,9 @@ func (s Setup) fetch(ctx context.Context, c *connection, to netip.AddrPort, size
 		return err
 	}
 	defer conn.Close()
+	if s.Reset {
+		defer conn.SetLinger(0) // is run first
+	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	c.TCPConn = conn

@@ -17,7 +17,9 @@ type Report struct {
 	Multipath bool    `json:"mptcp"` // was asked for
 	Opens     int     `json:"burst_opens,omitempty"`
 	WithinMs  float64 `json:"burst_within_ms,omitempty"`
-	Runs      []Run   `json:"runs"` // one for each size
+	Reset     bool    `json:"reset,omitempty"`    // connections were ended so
+	PauseMs   float64 `json:"pause_ms,omitempty"` // between connections
+	Runs      []Run   `json:"runs"`               // one for each size
 }
 
 // A Run is all connections of one size.

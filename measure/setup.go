@@ -27,6 +27,11 @@ type Setup struct {
 	Pipelined bool
 	// Multipath dials with MPTCP.
 	Multipath bool
+	// Reset ends each connection with a reset, so that no proxy on the way uses what it
+	// has opened for it a second time.
+	Reset bool
+	// Pause is waited between two connections that follow each other.
+	Pause time.Duration
 	// Sizes are those of the answers, one after the other; none is whatever the
 	// target answers.
 	Sizes []int64
@@ -57,6 +62,10 @@ func (s Setup) Check() error {
 		return errors.New("nothing to do: want one connection at least")
 	case s.Opens < 0 || s.Within < 0:
 		return errors.New("a burst cannot be negative")
+	case s.Pause < 0:
+		return errors.New("a pause cannot be negative")
+	case s.Pause > 0 && s.Opens > 0:
+		return errors.New("a burst has no pauses")
 	}
 	return nil
 }
@@ -74,6 +83,7 @@ func (s Setup) Run(ctx context.Context) (*Report, error) {
 	r := &Report{
 		Target: "http://" + s.Target.host + s.Target.path, Via: s.Via.String(), Password: s.Via.User != "",
 		Pipelined: s.Pipelined, Multipath: s.Multipath, Opens: s.Opens, WithinMs: ms(s.Within),
+		Reset: s.Reset, PauseMs: ms(s.Pause),
 	}
 	sizes := s.Sizes
 	if len(sizes) == 0 {
@@ -145,6 +155,9 @@ func (s Setup) one(ctx context.Context, to netip.AddrPort, size int64, progress 
 			break
 		}
 		if s.Opens == 0 {
+			if i > 0 {
+				wait(ctx, s.Pause)
+			}
 			open(i)
 			continue
 		}
@@ -161,6 +174,13 @@ func (s Setup) one(ctx context.Context, to netip.AddrPort, size int64, progress 
 		}
 	}
 	return samples, nil
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 func ms(d time.Duration) float64 { return float64(d.Round(time.Microsecond).Microseconds()) / 1000 }

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,6 +180,46 @@ func TestWays(t *testing.T) {
 	}
 }
 
+// Connections end as they are told to, and not all at once.
+func TestEnds(t *testing.T) {
+	const pause = 20 * time.Millisecond
+	for _, reset := range []bool{false, true} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			var before time.Time
+			for i := range 2 {
+				c, err := l.Accept()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if i > 0 && time.Since(before) < pause {
+					t.Errorf("the next one came after %v", time.Since(before))
+				}
+				before = time.Now()
+				http.ReadRequest(bufio.NewReader(c))
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				if _, err = c.Read(make([]byte, 1)); errors.Is(err, syscall.ECONNRESET) != reset {
+					t.Errorf("with Reset %v it ends with %v", reset, err)
+				}
+				c.Close()
+			}
+		}()
+		change := func(s *Setup) { s.Count, s.Sizes, s.Reset, s.Pause = 2, nil, reset, pause }
+		r, err := setup(t, "http://"+l.Addr().String()+"/", "direct", change).Run(t.Context())
+		if err != nil || r.Reset != reset || r.PauseMs != ms(pause) {
+			t.Errorf("%+v, %v", r, err)
+		}
+		<-done
+	}
+}
+
 // holdsNoSecret looks at all that can be printed.
 func holdsNoSecret(t *testing.T, r *Report) {
 	t.Helper()
@@ -231,7 +273,9 @@ func TestCheck(t *testing.T) {
 		"only SOCKS5 can be pipelined": func(s *Setup) { s.Pipelined = true },
 		"needs sizes":                  func(s *Setup) { s.Sizes = nil },
 		"nothing to do":                func(s *Setup) { s.Count = 0 },
-		"negative":                     func(s *Setup) { s.Opens = -1 },
+		"burst cannot be negative":     func(s *Setup) { s.Opens = -1 },
+		"pause cannot be negative":     func(s *Setup) { s.Pause = -1 },
+		"a burst has no pauses":        func(s *Setup) { s.Opens, s.Pause = 2, time.Second },
 	} {
 		if err := setup(t, "http://h/%d", "direct", change).Check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)

@@ -35,6 +35,8 @@ func runMeasure(ctx context.Context, std stdio, args []string) error {
 	fs.BoolVar(&s.Pipelined, "pipelined", false, "send the whole SOCKS5 handshake and the request at once")
 	fs.BoolVar(&s.Multipath, "mptcp", false, "dial with Multipath TCP")
 	fs.IntVar(&s.Count, "count", 10, "how many connections for each size, one after the other")
+	fs.DurationVar(&s.Pause, "pause", 0, "wait so long between two connections that follow each other")
+	fs.BoolVar(&s.Reset, "reset", false, "end connections with a reset, so that no proxy uses what it opened for one a second time")
 	burst := fs.String("burst", "", "in place of --count: `N/DURATION` opens N connections evenly over a time, e.g. 50/2s")
 	sizes := fs.String("size", "", "`LIST` of sizes of the answers, e.g. 1k,20k,10M")
 	asJSON := fs.Bool("json", false, "print one JSON document")
