@@ -38,6 +38,18 @@ type peerConfig struct {
 	Log       peerLog   `json:"log"`
 	Inbounds  []peerBox `json:"inbounds"`
 	Outbounds []peerBox `json:"outbounds"`
+	Route     peerRoute `json:"route"`
+}
+
+// A peerRoute leads what comes by an inbound to an outbound, both by their tags;
+// what no rule is for goes to the first outbound.
+type peerRoute struct {
+	Rules []peerRule `json:"rules"`
+}
+
+type peerRule struct {
+	Inbound  string `json:"inbound"`
+	Outbound string `json:"outbound"`
 }
 
 type peerLog struct {
@@ -47,6 +59,7 @@ type peerLog struct {
 // A peerBox is an inbound or an outbound.
 type peerBox struct {
 	Type       string     `json:"type"`
+	Tag        string     `json:"tag,omitempty"`
 	Listen     string     `json:"listen,omitempty"`
 	ListenPort int        `json:"listen_port,omitempty"`
 	Server     string     `json:"server,omitempty"`
@@ -55,6 +68,12 @@ type peerBox struct {
 	Password   string     `json:"password,omitempty"`
 	Users      []peerUser `json:"users,omitempty"`
 	Multipath  bool       `json:"tcp_multi_path,omitempty"`
+	Multiplex  *peerMux   `json:"multiplex,omitempty"`
+}
+
+type peerMux struct {
+	Enabled  bool   `json:"enabled"`
+	Protocol string `json:"protocol,omitempty"` // an outbound's
 }
 
 type peerUser struct {

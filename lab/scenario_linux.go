@@ -33,7 +33,7 @@ func Scenarios() []Scenario {
 			About: "servers that refuse, cannot be reached, do not exist or do not answer"},
 		{Name: "gateway-crash", Takes: 7 * time.Second, run: gatewayCrash,
 			About: "the gateway is killed and started again, then stopped"},
-		{Name: "setup", Takes: 6 * time.Minute, run: setup,
+		{Name: "setup", Takes: 7 * time.Minute, run: setup,
 			About: "what opening a connection costs: direct, SOCKS5 step by step, pipelined, through the gateway"},
 		{Name: "rate", Takes: 27 * time.Second, length: time.Second, run: peerRate,
 			About: "how many connections a second the relay opens, beside another proxy"},

@@ -200,11 +200,11 @@ func TestSetup(t *testing.T) {
 	if r.Setup == nil {
 		t.Fatal("no setup times")
 	}
-	ways := 3
+	ways, bursts := 3, 3
 	if r.Setup.Peer != "" {
-		ways++
+		ways, bursts = 4, 5
 	}
-	if len(r.Setup.Curve) != 2*len(r.Setup.Ways) || len(r.Setup.Sizes) != 2*ways || len(r.Setup.Burst) != ways {
+	if len(r.Setup.Curve) != 2*len(r.Setup.Ways) || len(r.Setup.Sizes) != 2*ways || len(r.Setup.Burst) != bursts {
 		t.Fatalf("%+v", r.Setup)
 	}
 	for _, name := range []string{LadderSOCKS5, LadderWarm} {
@@ -221,7 +221,7 @@ func TestSetup(t *testing.T) {
 	r.Setup.WriteCurve(&page)
 	r.Setup.WriteSizes(&page)
 	r.Setup.WriteBursts(&page)
-	if n := strings.Count(page.String(), "\n"); n != 4+4+2+ways {
+	if n := strings.Count(page.String(), "\n"); n != 4+4+2+bursts {
 		t.Errorf("%d lines of tables:\n%s", n, page.String())
 	}
 }

@@ -27,5 +27,6 @@ func (s *SetupTimes) aboutPeer() string {
 		return ""
 	}
 	return "\"sing-box\" is " + s.Peer + ", its client at home and its server beside our relay: Shadowsocks 2022 over Multipath TCP, with the\n" +
-		"endpoints and routes that the gateway sets for itself, without which it would use one link.\n\n"
+		"endpoints and routes that the gateway sets for itself, without which it would use one link. With \"smux\" it sends many\n" +
+		"streams over connections that it keeps.\n\n"
 }

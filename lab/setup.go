@@ -32,6 +32,7 @@ const (
 	WayWarm      = "Tributary, warm"
 	WayHTTP      = "Tributary, warm, by HTTP"
 	WayPeer      = "sing-box, Shadowsocks"
+	WayPeerMux   = "sing-box, smux"
 )
 
 // Names of the ladders.

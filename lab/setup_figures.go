@@ -36,7 +36,7 @@ func (s *SetupTimes) drawCurve() []byte {
 		Y:     figure.Axis{Name: "setup time (ms)"},
 	}
 	// In this order for the colours: ours are to be seen first, direct is the background.
-	// By HTTP ours is the same line.
+	// By HTTP ours is the same line, and one of the peer's is enough.
 	for _, way := range []string{WayWarm, WayPassword, WayCold, WayOpen, WayPipelined, WayDirect, WayPeer} {
 		if !slices.Contains(s.Ways, way) {
 			continue

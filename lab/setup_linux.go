@@ -38,7 +38,7 @@ type setupLengths struct {
 	burstBytes   string
 }
 
-// fullSetup takes 6 minutes.
+// fullSetup takes 7 minutes.
 func fullSetup() setupLengths {
 	l := setupLengths{
 		count: 9, reference: 21,
@@ -84,7 +84,7 @@ func setupWith(ctx context.Context, t *trial, lengths setupLengths) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	r.Setup.Ways = r.withPeer(WayDirect, WayPassword, WayOpen, WayPipelined, WayCold, WayWarm, WayHTTP)
+	r.Setup.Ways = r.withPeer([]string{WayDirect, WayPassword, WayOpen, WayPipelined, WayCold, WayWarm, WayHTTP}, WayPeer, WayPeerMux)
 	for _, rtt := range lengths.rtts {
 		if err := r.curve(ctx, rtt); err != nil {
 			return fmt.Errorf("at R = %v: %w", rtt, err)
@@ -179,7 +179,9 @@ func (r *setupRun) by(way string) []string {
 	case WayHTTP:
 		return []string{"--via", r.Proxy("http")}
 	case WayPeer:
-		return peerVia()
+		return peerVia(peerSocksPort)
+	case WayPeerMux:
+		return peerVia(peerMuxPort)
 	}
 	return nil
 }
@@ -190,7 +192,7 @@ func (r *setupRun) curve(ctx context.Context, rtt time.Duration) error {
 	if rtt == referenceR {
 		count = r.lengths.reference
 	}
-	r.step(3*time.Second+time.Duration(18*count)*(rtt+20*time.Millisecond), "setup time at R = %v", rtt)
+	r.step(3*time.Second+time.Duration(20*count)*(rtt+20*time.Millisecond), "setup time at R = %v", rtt)
 	if err := r.lines(ctx, rtt); err != nil {
 		return err
 	}
@@ -298,13 +300,16 @@ func (r *setupRun) atReference(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, way := range r.withPeer(WayDirect, WayPassword, WayWarm) {
+	for _, way := range r.withPeer(comparedWays, WayPeer, WayPeerMux) {
 		if err := r.burst(ctx, way); err != nil {
 			return fmt.Errorf("burst, %s: %w", way, err)
 		}
 	}
 	return nil
 }
+
+// comparedWays are those by which whole answers are fetched, and bursts opened.
+var comparedWays = []string{WayDirect, WayPassword, WayWarm}
 
 func (r *setupRun) size(ctx context.Context, size int64) error {
 	count := r.lengths.sizeCount
@@ -313,7 +318,7 @@ func (r *setupRun) size(ctx context.Context, size int64) error {
 	}
 	perConnection := 150*time.Millisecond + time.Duration(float64(size)*8/35e6*float64(time.Second))
 	r.step(time.Duration(4*count)*perConnection, "%s each way", measure.SizeText(size))
-	ways := r.withPeer(WayDirect, WayPassword, WayWarm)
+	ways := r.withPeer(comparedWays, WayPeer)
 	runs := map[string]*samples{}
 	for range rounds {
 		for _, way := range ways {
@@ -355,7 +360,7 @@ func (r *setupRun) burst(ctx context.Context, way string) error {
 	if way == WayPeer {
 		port = peerServerPort
 	}
-	if way != WayDirect {
+	if way != WayDirect && way != WayPeerMux { // its connections carry many streams at once
 		p.Sessions, p.Joined = allJoined(bundles(events, port), len(r.Network.Links()))
 	}
 	r.Setup.Burst = append(r.Setup.Burst, p)

@@ -6,12 +6,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 )
 
 // Where the peer listens: its client on the host "home", its server on "relay".
 const (
 	peerSocksPort  = 2080
+	peerMuxPort    = 2081 // by way of connections that carry many streams
 	peerServerPort = 8488
 )
 
@@ -32,8 +34,18 @@ func (r *setupRun) startPeers(ctx context.Context) (stop func() error, err error
 	rand.Read(key)
 	box := peerBox{Type: "shadowsocks", Method: "2022-blake3-aes-128-gcm", Password: base64.StdEncoding.EncodeToString(key), Multipath: true}
 	in, out := box, box
-	in.Listen, in.ListenPort = "0.0.0.0", peerServerPort
+	in.Listen, in.ListenPort, in.Multiplex = "0.0.0.0", peerServerPort, &peerMux{Enabled: true}
 	out.Server, out.ServerPort = r.Network.Addrs(RelayName)[0].String(), peerServerPort
+	mux := out
+	mux.Tag, mux.Multiplex = "mux", &peerMux{Enabled: true, Protocol: "smux"}
+	client := peerConfig{
+		Inbounds: []peerBox{
+			{Type: "socks", Listen: "127.0.0.1", ListenPort: peerSocksPort},
+			{Type: "socks", Tag: "for-mux", Listen: "127.0.0.1", ListenPort: peerMuxPort},
+		},
+		Outbounds: []peerBox{out, mux},
+		Route:     peerRoute{Rules: []peerRule{{Inbound: "for-mux", Outbound: "mux"}}},
+	}
 	var running []*process
 	stop = func() error {
 		var errs []error
@@ -47,7 +59,7 @@ func (r *setupRun) startPeers(ctx context.Context) (stop func() error, err error
 		peerConfig
 	}{
 		{"relay", peerConfig{Inbounds: []peerBox{in}, Outbounds: []peerBox{{Type: "direct"}}}},
-		{"home", peerConfig{Inbounds: []peerBox{{Type: "socks", Listen: "127.0.0.1", ListenPort: peerSocksPort}}, Outbounds: []peerBox{out}}},
+		{"home", client},
 	} {
 		p, err := r.startPeer(ctx, path, side.host, side.peerConfig)
 		if err != nil {
@@ -60,14 +72,14 @@ func (r *setupRun) startPeers(ctx context.Context) (stop func() error, err error
 }
 
 // peerVia is the instrument's way through the peer.
-func peerVia() []string {
-	return []string{"--via", fmt.Sprintf("socks5://127.0.0.1:%d", peerSocksPort)}
+func peerVia(port int) []string {
+	return []string{"--via", fmt.Sprintf("socks5://127.0.0.1:%d", port)}
 }
 
-// withPeer adds the peer's way to others, if there is a peer.
-func (r *setupRun) withPeer(ways ...string) []string {
+// withPeer adds the peer's ways to others, if there is a peer.
+func (r *setupRun) withPeer(ways []string, peers ...string) []string {
 	if r.Setup.Peer != "" {
-		ways = append(ways, WayPeer)
+		ways = append(slices.Clone(ways), peers...)
 	}
 	return ways
 }

@@ -27,9 +27,13 @@ func (s *SetupTimes) judge(r *Report) {
 	r.figure("first byte, warm, median", warm.First.Median, "ms", atMost(warmMedianMs))
 	r.figure("first byte, warm, p95", warm.First.P95, "ms", atMost(warmP95Ms))
 	r.figure("first byte, cold, median", cold.First.Median, "ms", atMost(coldMs))
-	if peer, ok := s.curve(WayPeer, rMs); ok {
-		r.figure("first byte, "+WayPeer+", median", peer.First.Median, "ms", nil)
-		r.figure("connections that failed, "+WayPeer, float64(theirs), "", nil)
+	for _, way := range []string{WayPeer, WayPeerMux} {
+		if peer, ok := s.curve(way, rMs); ok {
+			r.figure("first byte, "+way+", median", peer.First.Median, "ms", nil)
+		}
+	}
+	if s.Peer != "" {
+		r.figure("connections that failed by "+s.Peer, float64(theirs), "", nil)
 	}
 	// The quickest of each: what a busy machine adds, it adds to single ones.
 	r.check("a warm request is not slower than direct", warm.First.Min < notSlower*direct.First.Min, "%.2f of the time", warm.First.Min/direct.First.Min)
@@ -43,7 +47,7 @@ func (s *SetupTimes) judge(r *Report) {
 		r.figure("burst, "+b.Way+": first byte, p95", b.First.P95, "ms", target(burstP95Ms))
 		r.figure("burst, "+b.Way+": first byte, max", b.First.Max, "ms", target(burstMaxMs))
 		r.figure("burst, "+b.Way+": last byte, median", b.Last.Median, "ms", target(burstLastMs))
-		if b.Way == WayDirect {
+		if b.Way == WayDirect || b.Way == WayPeerMux {
 			continue
 		}
 		var share *Target
@@ -59,7 +63,7 @@ func (s *SetupTimes) judge(r *Report) {
 // failed counts connections, the peer's for themselves.
 func (s *SetupTimes) failed() (ours, theirs int) {
 	add := func(way string, n int) {
-		if way == WayPeer {
+		if way == WayPeer || way == WayPeerMux {
 			theirs += n
 		} else {
 			ours += n
