@@ -27,7 +27,7 @@ func (p *plan) chooseEndpoints(o *observed, links []*candidate) {
 			if c.State != Up || len(c.sources) <= turn {
 				continue
 			}
-			e := endpoint{addr: c.sources[turn].addr, index: c.Index, dev: c.Name, backup: c.Mode != On}
+			e := endpoint{addr: c.sources[turn].addr, index: c.Index, dev: c.Name, backup: c.Mode != On || c.Doubtful}
 			switch {
 			case foreign[e.addr.String()]:
 				c.note(fmt.Sprintf("%s already is an endpoint that others made; it is left as it is", e.addr))

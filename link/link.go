@@ -109,6 +109,7 @@ type State uint8
 // The states, from usable to missing.
 const (
 	Up        State = iota // has carrier, an address and a way out
+	Silent                 // the same, but nothing comes through
 	NoRoute                // has an address but no default route
 	NoAddress              // has carrier but no address that reaches the Internet
 	Down                   // switched off, or without carrier
@@ -117,7 +118,7 @@ const (
 	numStates
 )
 
-var stateText = [numStates]string{"up", "no-route", "no-address", "down", "absent", "off"}
+var stateText = [numStates]string{"up", "silent", "no-route", "no-address", "down", "absent", "off"}
 
 // String returns the state in one word, as status shows it.
 func (s State) String() string {
@@ -135,6 +136,8 @@ type Link struct {
 	State State
 	// Metered is whether it costs by the byte.
 	Metered bool
+	// Doubtful is whether it may be failing: it is up, and used as a backup is.
+	Doubtful bool
 	// Addrs are the addresses from which this link sends, at most one of each
 	// family, IPv4 first. A socket bound to one of them leaves by this link.
 	Addrs []netip.Addr

@@ -41,6 +41,7 @@ type planner struct {
 	wanted []Wanted
 	relay  bool // of Config
 	memory memory
+	health map[string]Health // by name; those not in it are well
 }
 
 // A candidate is a link on its way into the plan.
@@ -76,6 +77,7 @@ func (pl *planner) plan(o *observed) *plan {
 		}
 	}
 	for _, c := range links {
+		c.feel(pl.health[c.Name])
 		if c.Mode != Off {
 			inUse++
 		}
