@@ -6,9 +6,11 @@ import "math"
 // one axis, each with a thin row for everything that happened.
 type Waterfall struct {
 	Title, About string
-	X            Axis     // Name alone counts
-	Phases       []string // names of what a row consists of, for the legend
-	Panels       []Panel
+	X            Axis // Name alone counts
+	// Phases are the names of what a row consists of. The first one is grey: it is for
+	// waiting.
+	Phases []string
+	Panels []Panel
 }
 
 // A Panel is one course of events.
@@ -34,11 +36,14 @@ func (r Row) end() float64 {
 	return end
 }
 
+// waiting is the colour of the first phase.
+const waiting = colours - 1
+
 // SVG draws the chart.
 func (w Waterfall) SVG() []byte {
 	const pitch = 3.4 // from row to row; the bars fill most of it
 	d := &drawing{}
-	y := legend(d, w.Phases, d.heading(w.Title, w.About)) + 14
+	y := legendFrom(d, waiting, w.Phases, d.heading(w.Title, w.About)) + 14
 	left, right := float64(margin), float64(width-margin-12)
 	tops := make([]float64, len(w.Panels))
 	for i, p := range w.Panels {
@@ -91,13 +96,13 @@ func (p Panel) draw(d *drawing, x scale, top, pitch float64) {
 	}
 	for k, path := range paths {
 		if path != "" {
-			d.write(`<path class="c%d" stroke-width="2.8" d="%v"/>`, k%colours, path)
+			d.write(`<path class="c%d" stroke-width="2.8" d="%v"/>`, (waiting+k)%colours, path)
 		}
 	}
 	bottom := top + float64(len(p.Rows))*pitch + 3
 	d.write(`<text class="bold halo" x="%v" y="%v">%v</text>`, x.from, top-10, p.Name)
 	for _, m := range p.Marks {
-		d.write(`<path class="axis" d="M%v %vV%v"/>`, x.at(m.At), top-4, bottom)
-		d.write(`<text class="small halo" x="%v" y="%v" text-anchor="end">%v</text>`, x.at(m.At)-4, bottom-2, m.Text)
+		d.write(`<path class="axis" d="M%v %vV%v"/>`, x.at(m.At), top-18, bottom)
+		d.write(`<text class="small halo" x="%v" y="%v" text-anchor="end">%v</text>`, x.at(m.At)-5, top-9, m.Text)
 	}
 }
