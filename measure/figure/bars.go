@@ -76,17 +76,19 @@ func (b Bars) top(y scale, wide float64) float64 {
 }
 
 // legend writes the names of the series and returns where to go on.
-func legend(d *drawing, names []string, y float64) float64 { return legendFrom(d, 0, names, y) }
+func legend(d *drawing, names []string, y float64) float64 {
+	return legendOf(d, names, y, func(i int) int { return i % colours })
+}
 
-// legendFrom is legend that begins with another colour.
-func legendFrom(d *drawing, colour int, names []string, y float64) float64 {
+// legendOf is legend with colours of one's own.
+func legendOf(d *drawing, names []string, y float64, colour func(int) int) float64 {
 	x := float64(margin)
 	y += 8
 	for i, name := range names {
 		if x > margin && x+22+textWidth(name) > width-margin {
 			x, y = margin, y+lineSpace
 		}
-		d.write(`<rect class="f%d" x="%v" y="%v" width="12" height="12" rx="2"/>`, (colour+i)%colours, x, y-10)
+		d.write(`<rect class="f%d" x="%v" y="%v" width="12" height="12" rx="2"/>`, colour(i), x, y-10)
 		d.write(`<text x="%v" y="%v">%v</text>`, x+18, y, name)
 		x += 18 + textWidth(name) + 18
 	}

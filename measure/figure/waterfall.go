@@ -36,14 +36,20 @@ func (r Row) end() float64 {
 	return end
 }
 
-// waiting is the colour of the first phase.
-const waiting = colours - 1
+// phaseColour leaves the grey to the first phase.
+func phaseColour(phase int) int {
+	const grey = 5
+	if phase == 0 {
+		return grey
+	}
+	return (phase - 1) % grey
+}
 
 // SVG draws the chart.
 func (w Waterfall) SVG() []byte {
 	const pitch = 3.4 // from row to row; the bars fill most of it
 	d := &drawing{}
-	y := legendFrom(d, waiting, w.Phases, d.heading(w.Title, w.About)) + 14
+	y := legendOf(d, w.Phases, d.heading(w.Title, w.About), phaseColour) + 14
 	left, right := float64(margin), float64(width-margin-12)
 	tops := make([]float64, len(w.Panels))
 	for i, p := range w.Panels {
@@ -96,7 +102,7 @@ func (p Panel) draw(d *drawing, x scale, top, pitch float64) {
 	}
 	for k, path := range paths {
 		if path != "" {
-			d.write(`<path class="c%d" stroke-width="2.8" d="%v"/>`, (waiting+k)%colours, path)
+			d.write(`<path class="c%d" stroke-width="2.8" d="%v"/>`, phaseColour(k), path)
 		}
 	}
 	bottom := top + float64(len(p.Rows))*pitch + 3
