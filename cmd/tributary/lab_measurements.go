@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,11 +54,13 @@ func (l *labRun) measurements(ctx context.Context, args []string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "figures"), 0o777); err != nil {
 		return fmt.Errorf("make the directory of the figures: %w", err)
 	}
-	b, err := json.MarshalIndent(set, "", " ")
+	b, err := json.Marshal(set)
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{reportFile: append(b, '\n'), "measurements.md": []byte(measurementsPage(set))}
+	// A line for each scenario, so that a difference can be looked at.
+	b = append(bytes.ReplaceAll(b, []byte(`{"scenario":`), []byte("\n"+`{"scenario":`)), '\n')
+	files := map[string][]byte{reportFile: b, "measurements.md": []byte(measurementsPage(set))}
 	for _, r := range set.Reports {
 		for _, s := range r.Sections() {
 			for name, svg := range s.Figures() {
