@@ -200,6 +200,13 @@ func TestFlowsCount(t *testing.T) {
 		}
 		check("while open")
 		check("asked again")
+		wire := uint64(0)
+		for _, n := range f.cost(conn) {
+			wire += n
+		}
+		if wire < 2*size || wire > 3*size { // packets have headers, and here up to 64 KiB
+			t.Errorf("%d bytes on the wire for %d of payload each way", wire, size)
+		}
 		stream.Close()
 		check("after the end")
 		f.mu.Lock()
@@ -207,6 +214,9 @@ func TestFlowsCount(t *testing.T) {
 			t.Errorf("%d connections are still followed", len(f.conns))
 		}
 		f.mu.Unlock()
+		if f.cost(conn) != nil {
+			t.Error("a connection that has ended still costs something")
+		}
 		if f.rtts()[dsl] <= 0 {
 			t.Error("the round trip is forgotten")
 		}
