@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"io"
+	"math"
 	"text/tabwriter"
 
 	"tributary/lab/page"
@@ -52,9 +53,34 @@ type PageLoadWay struct {
 	Cold        int     `json:"cold"`
 	// Faults are what was missing in a load, or was not of it.
 	Faults []string `json:"faults,omitempty"`
-	// Middle is the load whose time is the median.
-	Middle *page.Load `json:"middle,omitempty"`
+	// Middle is the load whose time is the median, where it is drawn.
+	Middle *PageCourse `json:"middle,omitempty"`
 }
+
+// A PageCourse is one load, for a picture. Times are in ms.
+type PageCourse struct {
+	Paint float64 `json:"first_paint_ms"`
+	Load  float64 `json:"load_ms"`
+	// Rows are the page and its resources in the order of their beginning, each with
+	// how long it was kept waiting, its name and connection, the time to its first
+	// byte, and the body.
+	Rows []figure.Row `json:"rows"`
+}
+
+func newPageCourse(l *page.Load) *PageCourse {
+	c := &PageCourse{Load: tenth(l.LoadTime())}
+	paint, _ := l.FirstPaint()
+	c.Paint = tenth(paint)
+	for _, e := range l.All() {
+		c.Rows = append(c.Rows, figure.Row{Start: tenth(e.Start), Phases: []float64{
+			tenth(e.Waited()), tenth(e.Lookup() + e.Connect()), tenth(e.FirstByte()), tenth(e.Body()),
+		}})
+	}
+	return c
+}
+
+// tenth drops digits that mean nothing.
+func tenth(ms float64) float64 { return math.Round(ms*10) / 10 }
 
 // way returns one way's loads by a scheme; ok is false where none was measured.
 func (l *PageLoads) way(scheme, way string) (w PageLoadWay, ok bool) {
@@ -103,6 +129,9 @@ func (l *PageLoads) WriteSection(w io.Writer) {
 	}
 }
 
+// drawnScheme is that of the loads that are drawn: most pages come by it.
+const drawnScheme = "https"
+
 // Figures draws the loads of median length by HTTPS.
 func (l *PageLoads) Figures() map[string][]byte {
 	f := figure.Waterfall{
@@ -113,16 +142,14 @@ func (l *PageLoads) Figures() map[string][]byte {
 		Phases: []string{"kept waiting by the browser", "name and connection", "request to first byte", "first byte to last"},
 	}
 	for _, way := range []string{WayDirect, WayNext} {
-		v, ok := l.way("https", way)
+		v, ok := l.way(drawnScheme, way)
 		if !ok || v.Middle == nil {
 			continue
 		}
-		p := figure.Panel{Name: fmt.Sprintf("%s: %.0f ms", way, v.Middle.LoadTime()), Marks: []figure.Mark{{At: v.Middle.LoadTime(), Text: "loaded"}}}
-		if paint, ok := v.Middle.FirstPaint(); ok {
-			p.Marks = append(p.Marks, figure.Mark{At: paint, Text: "first paint"})
-		}
-		for _, e := range v.Middle.All() {
-			p.Rows = append(p.Rows, figure.Row{Start: e.Start, Phases: []float64{e.Waited(), e.Lookup() + e.Connect(), e.FirstByte(), e.Body()}})
+		p := figure.Panel{
+			Name:  fmt.Sprintf("%s: %.0f ms", way, v.Middle.Load),
+			Rows:  v.Middle.Rows,
+			Marks: []figure.Mark{{At: v.Middle.Load, Text: "loaded"}, {At: v.Middle.Paint, Text: "first paint"}},
 		}
 		f.Panels = append(f.Panels, p)
 	}

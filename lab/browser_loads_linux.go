@@ -198,8 +198,8 @@ func (run *pageRun) sum(scheme, way string) PageLoadWay {
 		Connect: measure.NewSpread(connects), Answer: measure.NewSpread(answers),
 		Connections: measure.NewSpread(run.connections).Median,
 	}
-	if way == WayDirect || way == WayNext {
-		w.Middle = run.loads[slices.Index(loads, w.Load.Median)]
+	if scheme == drawnScheme && (way == WayDirect || way == WayNext) {
+		w.Middle = newPageCourse(run.loads[slices.Index(loads, w.Load.Median)])
 	}
 	return w
 }
