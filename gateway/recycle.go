@@ -13,7 +13,7 @@ func (c *relayConn) begin(hello []byte, back func(*relayConn) bool) bool {
 	next := *c // what is still done to c must not reach its next stream
 	next.pending = false
 	c.stream = splice.Framed(c.tls, nil, hello, func() {
-		if !back(&next) {
+		if !next.tls.Quiet() || !back(&next) {
 			next.Close()
 		}
 	})

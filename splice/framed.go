@@ -203,7 +203,7 @@ func (c *FramedConn) Close() error {
 	c.mu.Lock()
 	clean := c.ended && c.finished && !c.broken && !c.closed
 	c.closed = true
-	c.away = c.away || clean && c.given != nil && c.headed == 0 && len(c.first) == 0 && c.tls.quiet()
+	c.away = c.away || clean && c.given != nil && c.headed == 0 && len(c.first) == 0
 	away := c.away
 	c.mu.Unlock()
 	switch {
@@ -256,9 +256,10 @@ func (c *FramedConn) LocalAddr() net.Addr { return c.tls.LocalAddr() }
 // RemoteAddr is as LocalAddr.
 func (c *FramedConn) RemoteAddr() net.Addr { return c.tls.RemoteAddr() }
 
-// quiet reports whether there is nothing to read now. Without a socket that
+// Quiet reports whether there is nothing to read now. It is for who speaks first in
+// the next stream: a byte that waits then belongs to none. Without a socket that
 // cannot be found out, and it says yes.
-func (c *TLSConn) quiet() bool {
+func (c *TLSConn) Quiet() bool {
 	if c.below.sock == nil {
 		return true
 	}
