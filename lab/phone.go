@@ -79,7 +79,8 @@ func (p *PhoneDay) WriteSection(w io.Writer) {
 	fmt.Fprintf(w, "%d connections of a made-up day, the same list by both ways: %.0f %% last less than 10 s on the phone and %.0f %% carry less than\n"+
 		"10 kB, as De Coninck et al. found (\"A First Analysis of Multipath TCP on Smartphones\", PAM 2016); how they come in bursts, to\n"+
 		"%d servers, is made up. Time is compressed: %.1f MB in %.0f s of starts, and a connection's pauses are a tenth of real ones. A\n"+
-		"wait is the time from the SYN to the last byte without those pauses. Both ways ask for addresses; no name is resolved.\n\n"+
+		"wait is the time from the SYN to the last byte without those pauses. Both ways ask for addresses; no name is resolved. They\n"+
+		"run at the same time, each in a network of its own.\n\n"+
 		"![A phone's day](figures/phone-day.svg)\n\n"+
 		"| connections | of them | direct: median | p90 | p95 | p99 | Tributary: median | p90 | p95 | p99 | quicker than direct |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
 		p.Connections, p.Under10s, p.Under10kB, phone.Servers, float64(p.Bytes)/1e6, p.Seconds)

@@ -15,7 +15,8 @@ import (
 const (
 	phoneSeed        = 2016
 	phoneConnections = 600
-	phoneStarts      = 60 * time.Second // within which they begin; the longest takes 30 s more
+	phoneStarts      = 60 * time.Second // within which they begin
+	phoneLast        = 30 * time.Second // that the longest takes
 	phoneTime        = time.Minute      // that a connection may take
 )
 
@@ -30,30 +31,33 @@ func phoneDay(ctx context.Context, t *trial) error {
 	return phoneDayWith(ctx, t, phoneConnections, phoneStarts)
 }
 
+// phoneDayWith carries the day out by both ways at the same time, each in a network
+// of its own: the links carry 2 Mbit/s of it, and a busy moment of the machine hits
+// both.
 func phoneDayWith(ctx context.Context, t *trial, n int, starts time.Duration) error {
 	day := phone.Day(phoneSeed, n, starts)
-	if err := t.Network.makeFar(0); err != nil {
+	plain, err := New(ctx, Config{})
+	if err != nil {
 		return err
 	}
-	if err := t.Network.server.servePhone(t.Network.Host("server")); err != nil {
-		return err
+	defer plain.Close()
+	for _, network := range []*Network{plain, t.Network} {
+		if err := network.makeFar(0); err != nil {
+			return err
+		}
+		if err := network.server.servePhone(network.Host("server")); err != nil {
+			return err
+		}
 	}
 	if err := t.begin(ctx); err != nil {
 		return err
 	}
-	p := &PhoneDay{Connections: n, Seconds: starts.Seconds(), Ways: []string{"plain TCP, best link", "Tributary"}}
-	for _, c := range day {
-		p.Bytes += c.Bytes()
-		p.Size, p.Greeted = append(p.Size, c.Bytes()), append(p.Greeted, c.Kind == phone.Greeter)
-		if c.RealSeconds < 10 {
-			p.Under10s += 100 / float64(n)
-		}
-		if c.Bytes() < 10_000 {
-			p.Under10kB += 100 / float64(n)
-		}
-	}
-	direct := t.home("") // by the preferred default route
-	for i, dial := range []func(context.Context, phone.Connection) (net.Conn, error){
+	p := newPhoneDay(day, starts)
+	t.step(starts+phoneLast, "a phone's day")
+	direct := Dialer{Host: plain.Host("home")} // by the preferred default route
+	errs := make([]error, len(p.Ways))
+	var ways sync.WaitGroup
+	for i, dial := range []phoneDialer{
 		func(ctx context.Context, c phone.Connection) (net.Conn, error) {
 			return direct.DialContext(ctx, "tcp", hostPort(farAddr(farOwn, c.Server), phonePorts[c.Kind]))
 		},
@@ -61,22 +65,42 @@ func phoneDayWith(ctx context.Context, t *trial, n int, starts time.Duration) er
 			return t.ask(ctx, askSOCKS5, farAddr(farOwn, c.Server).String(), phonePorts[c.Kind])
 		},
 	} {
-		t.step(starts+20*time.Second, "a phone's day, %s", p.Ways[i])
-		if err := t.Warm(ctx); err != nil {
-			return err
-		}
-		waits, failed, err := liveThrough(ctx, day, dial)
+		ways.Go(func() { p.Waits[i], p.Failed[i], errs[i] = liveThrough(ctx, day, dial) })
+	}
+	ways.Wait()
+	for i, err := range errs {
 		t.check("the first error, "+p.Ways[i], err == nil, "%v", orOK(err))
-		p.Waits, p.Failed = append(p.Waits, waits), append(p.Failed, failed)
 	}
 	t.Phone = p
 	p.judge(t.Report)
 	return ctx.Err()
 }
 
+// newPhoneDay says which day it is.
+func newPhoneDay(day []phone.Connection, starts time.Duration) *PhoneDay {
+	p := &PhoneDay{
+		Connections: len(day), Seconds: starts.Seconds(),
+		Ways: []string{"plain TCP, best link", "Tributary"}, Waits: make([][]float64, 2), Failed: make([]int, 2),
+	}
+	for _, c := range day {
+		p.Bytes += c.Bytes()
+		p.Size, p.Greeted = append(p.Size, c.Bytes()), append(p.Greeted, c.Kind == phone.Greeter)
+		if c.RealSeconds < 10 {
+			p.Under10s += 100 / float64(len(day))
+		}
+		if c.Bytes() < 10_000 {
+			p.Under10kB += 100 / float64(len(day))
+		}
+	}
+	return p
+}
+
+// A phoneDialer opens a connection of the day.
+type phoneDialer func(context.Context, phone.Connection) (net.Conn, error)
+
 // liveThrough makes all connections of a day at their times, and returns how long
 // each had to be waited for, in ms, how many failed and the first error.
-func liveThrough(ctx context.Context, day []phone.Connection, dial func(context.Context, phone.Connection) (net.Conn, error)) (waits []float64, failed int, err error) {
+func liveThrough(ctx context.Context, day []phone.Connection, dial phoneDialer) (waits []float64, failed int, err error) {
 	waits = make([]float64, len(day))
 	errs := make([]error, len(day))
 	var all sync.WaitGroup
@@ -106,7 +130,7 @@ func liveThrough(ctx context.Context, day []phone.Connection, dial func(context.
 }
 
 // live makes one connection and returns how long it had to be waited for.
-func live(ctx context.Context, c phone.Connection, dial func(context.Context, phone.Connection) (net.Conn, error)) (time.Duration, error) {
+func live(ctx context.Context, c phone.Connection, dial phoneDialer) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, phoneTime)
 	defer cancel()
 	began := time.Now()
