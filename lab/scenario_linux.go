@@ -45,7 +45,7 @@ func Scenarios() []Scenario {
 			About: "TLS sessions with a server that takes data in the SYN, and without that"},
 		{Name: "browser", Takes: 5 * time.Minute, config: browserConfig(), run: browse,
 			About: "a page of 60 resources over 12 hosts in Chromium: direct, and through the gateway"},
-		{Name: "phone-day", Takes: 3 * time.Minute, run: phoneDay,
+		{Name: "phone-day", Takes: 90 * time.Second, run: phoneDay,
 			About: "the connections of a phone's day over the best link alone and through the gateway"},
 		{Name: "many", Takes: 12 * time.Second, run: many,
 			About: "5,000 connections at once to a gateway that may open 1,024 files"},
