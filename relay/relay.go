@@ -83,6 +83,7 @@ type Relay struct {
 	sessions proxy.Sessions
 	limits   limits
 	flows    *flows
+	probes   *probes
 }
 
 // New makes keys if there are none and binds the ports. It fails loudly; a Relay
@@ -127,6 +128,7 @@ func New(config Config) (*Relay, error) {
 		l.Close()
 		return nil, err
 	}
+	r.probes = newProbes(config, r.Addr(), flows.instance)
 	r.sessions = proxy.Sessions{
 		Dialer: config.Egress,
 		Log:    config.Log,
@@ -193,6 +195,7 @@ func (r *Relay) Serve(ctx context.Context) error {
 	// Sessions outlive ctx by the drain; this ends them.
 	live, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	defer r.probes.start()()
 	var open sync.WaitGroup
 	if err := r.acceptAll(ctx, live, &open); ctx.Err() == nil {
 		return err

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"tributary/account"
@@ -33,17 +32,9 @@ type shadow struct {
 	listener *net.TCPListener // nil while it is too early to accept anything
 	addr     netip.AddrPort
 	server   shadowsocks.Server
-	floor    int64 // openings of this time or before are refused
-	accounts *account.Store
-
-	mu     sync.Mutex
-	byHash map[[shadowsocks.KeySize]byte]string // names of accounts
-	made   time.Time                            // the map
+	floor    int64                             // openings of this time or before are refused
+	users    roster[[shadowsocks.KeySize]byte] // by the hash of their key
 }
-
-// userRefresh is how long the map of accounts is good for: so long that strangers'
-// guesses cost no walk through all accounts each.
-const userRefresh = time.Second
 
 // newShadow binds the port. After an unclean stop it takes openings only once all
 // that may have been accepted before is too old; until then the port is closed,
@@ -57,7 +48,9 @@ func newShadow(config Config, id identity) (*shadow, error) {
 	if err != nil {
 		return nil, &ShadowsocksError{fmt.Errorf("listen for Shadowsocks on %s: %w", mptcp.ListenText(at), err)}
 	}
-	s := &shadow{listener: l, addr: l.Addr().(*net.TCPAddr).AddrPort(), accounts: config.Accounts}
+	s := &shadow{listener: l, addr: l.Addr().(*net.TCPAddr).AddrPort()}
+	s.users.accounts = config.Accounts
+	s.users.key = func(secret [account.SecretSize]byte) [shadowsocks.KeySize]byte { return shadowsocks.UserHash(secret) }
 	if s.floor, err = startMemo(config.StateDir, s.addr.Port(), time.Now()); err != nil {
 		l.Close()
 		return nil, err
@@ -107,22 +100,11 @@ func (s *shadow) open(ctx context.Context) (*net.TCPListener, error) {
 
 // user finds an account by the hash of its key.
 func (s *shadow) user(hash [shadowsocks.KeySize]byte) (string, shadowsocks.Key, bool) {
-	s.mu.Lock()
-	name, ok := s.byHash[hash]
-	if !ok && time.Since(s.made) >= userRefresh {
-		s.byHash, s.made = make(map[[shadowsocks.KeySize]byte]string), time.Now()
-		for _, a := range s.accounts.List() {
-			s.byHash[shadowsocks.UserHash(a.Secret.Key())] = a.Name
-		}
-		name, ok = s.byHash[hash]
-	}
-	s.mu.Unlock()
+	a, ok := s.users.find(hash)
 	if !ok {
 		return "", shadowsocks.Key{}, false
 	}
-	a, ok := s.accounts.Get(name)
-	key := shadowsocks.Key(a.Secret.Key())
-	return name, key, ok && shadowsocks.UserHash(key) == hash // it may be removed, or made anew
+	return a.Name, shadowsocks.Key(a.Secret.Key()), true
 }
 
 // ServeShadowsocks is [Relay.ServeConn] for a connection to the other port.

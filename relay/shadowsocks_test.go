@@ -353,7 +353,7 @@ func TestShadowsocksUser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(userRefresh)
+		time.Sleep(rosterRefresh)
 		if name, _, ok := r.shadow.user(shadowsocks.UserHash(added.Secret.Key())); !ok || name != "ada" {
 			t.Errorf("user %q, %v, want the new one", name, ok)
 		}
