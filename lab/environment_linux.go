@@ -35,6 +35,9 @@ func environment() Environment {
 	if unix.Uname(&u) == nil {
 		e.Kernel = "Linux " + unix.ByteSliceToString(u.Release[:])
 	}
+	if b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control"); err == nil {
+		e.Congestion = strings.TrimSpace(string(b)) // every host of the lab has the machine's
+	}
 	e.Machine = fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.GOARCH)
 	if model := cpuModel(); model != "" {
 		e.Machine += ", " + model

@@ -14,8 +14,10 @@ type Environment struct {
 	Date    time.Time `json:"date"`
 	Program string    `json:"program"` // version and commit
 	Kernel  string    `json:"kernel"`
-	Machine string    `json:"machine"` // in words
-	Load    string    `json:"load"`    // averages before the run
+	// Congestion is the congestion control of TCP on all hosts, by its name.
+	Congestion string `json:"congestion"`
+	Machine    string `json:"machine"` // in words
+	Load       string `json:"load"`    // averages before the run
 }
 
 // WriteCurve writes setup times as a table in Markdown.

@@ -119,6 +119,7 @@ values are in %s, from which the page can be written again.
 | took | %s |
 | program | %s |
 | kernel | %s |
+| congestion control | %s |
 | machine | %s |
 | load before the run | %s |
 
@@ -136,7 +137,7 @@ func measurementsPage(set *lab.Measurements) string {
 	e := set.Environment
 	took := time.Duration(set.Seconds * float64(time.Second)).Round(time.Second)
 	fmt.Fprintf(&w, measurementsHead, "`make measurements`", "`docs/"+reportFile+"`",
-		e.Date.UTC().Format(time.DateTime+" UTC"), took, e.Program, e.Kernel, e.Machine, e.Load)
+		e.Date.UTC().Format(time.DateTime+" UTC"), took, e.Program, e.Kernel, e.Congestion, e.Machine, e.Load)
 	writeTargets(&w, set)
 	writeGaps(&w, set)
 	for _, m := range measured {

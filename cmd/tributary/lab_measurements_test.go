@@ -16,7 +16,7 @@ import (
 // scenarios that are not there.
 func TestMeasurementsPage(t *testing.T) {
 	limit, met, missed := 84.0, true, false
-	set := lab.Measurements{Environment: lab.Environment{Kernel: "Linux 9"}, Seconds: 90, Reports: []*lab.Report{
+	set := lab.Measurements{Environment: lab.Environment{Kernel: "Linux 9", Congestion: "reno"}, Seconds: 90, Reports: []*lab.Report{
 		{
 			Scenario: "setup", Works: true,
 			Figures: []lab.Figure{
@@ -48,7 +48,7 @@ func TestMeasurementsPage(t *testing.T) {
 	}
 	for _, want := range []string{
 		"\n1 of 2 targets are met.\n",
-		"| kernel | Linux 9 |", "| took | 1m30s |",
+		"| kernel | Linux 9 |\n| congestion control | reno |", "| took | 1m30s |",
 		"| **Opening a connection** | | | |\n| first byte | 81 ms | ≤ 84 ms | met |\n| last byte | 99 ms | ≤ 84 ms | **missed** |",
 		"Not measured:\n\n- a peer: it is not installed\n",
 		"- banners, refusals and early answers: ",
