@@ -38,10 +38,6 @@ func environment() Environment {
 	if b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control"); err == nil {
 		e.Congestion = strings.TrimSpace(string(b)) // every host of the lab has the machine's
 	}
-	// The hosts of the lab inherit it.
-	if b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control"); err == nil {
-		e.Kernel += ", congestion control " + strings.TrimSpace(string(b))
-	}
 	e.Machine = fmt.Sprintf("%d processors, %s", runtime.NumCPU(), runtime.GOARCH)
 	if model := cpuModel(); model != "" {
 		e.Machine += ", " + model
