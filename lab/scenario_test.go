@@ -167,10 +167,13 @@ func TestKernelStateSeesChanges(t *testing.T) {
 
 // Without a peer the relay's own rate is there, and the report says what is missing.
 func TestRate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes ten seconds")
+	}
 	for _, path := range []string{os.Getenv("PATH"), t.TempDir()} {
 		t.Setenv("PATH", path)
 		s, _ := ByName("rate")
-		s.length = 250 * time.Millisecond
+		s.length = 100 * time.Millisecond
 		r := runScenario(t, s)
 		_, _, err := findPeer()
 		var compared bool

@@ -33,8 +33,13 @@ type Result struct {
 // Rate returns connections a second.
 func (r Result) Rate() float64 { return float64(r.Connections) / r.Elapsed.Seconds() }
 
-// mostFailures ends a run in which nothing works.
-const mostFailures = 1000
+const (
+	// mostFailures ends a run in which nothing works.
+	mostFailures = 1000
+
+	// patience is for the first connection, on a machine that is busy with more.
+	patience = 5 * time.Second
+)
 
 // Run keeps c.Clients connections opening until c.For is over or ctx ends, and
 // returns how many it opened. It works on the calling thread alone, so its sockets
@@ -157,7 +162,7 @@ func (l *loop) run(ctx context.Context) error {
 		}
 	}
 	events := make([]unix.EpollEvent, 256)
-	for time.Since(began) < l.config.For {
+	for time.Since(began) < l.config.For || l.nothing() && time.Since(began) < patience {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -186,6 +191,9 @@ func (l *loop) run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// nothing reports whether there is no result yet.
+func (l *loop) nothing() bool { return l.result.Connections+l.result.Failed == 0 }
 
 // threadTime is what the calling thread has used of its processors.
 func threadTime() time.Duration {
