@@ -30,6 +30,8 @@ const (
 	WayFirst = "Tributary, first page"
 	// WayNext is through a gateway that has seen such a page before.
 	WayNext = "Tributary"
+	// WayNextKnown is the same when the relay need not ask for names.
+	WayNextKnown = "Tributary, names known"
 )
 
 // A PageLoadWay is one way's loads by one scheme. Spreads are over loads, except
@@ -117,9 +119,9 @@ func (l *PageLoads) print(w io.Writer) error {
 func (l *PageLoads) WriteSection(w io.Writer) {
 	fmt.Fprintf(w, "A page of %d resources over %d hosts, %.2f MB, in %s with an empty cache and a new profile for each load. Style sheets name\n"+
 		"fonts and images, and scripts further scripts and images. Times are the browser's own (Navigation, Resource and Paint Timing),\n"+
-		"in ms since the navigation began. Direct is the best link; a name costs it one round trip of 40 ms to the provider's resolver, which\n"+
-		"knows them all, and nothing where \"names known\". The relay asks for each name anew in each load, 20 ms away. A \"first page\" is through a\n"+
-		"gateway that was just started. \"New connection\" holds name and TLS; \"cold\" counts sessions without a warm connection.\n\n"+
+		"in ms since the navigation began. Direct is the best link. In each load a name costs home 40 ms, to a resolver at its provider that\n"+
+		"knows them all, and the relay 20 ms; nothing where \"names known\". A \"first page\" is through a gateway that was just started. \"New\n"+
+		"connection\" holds name and TLS; \"cold\" counts sessions without a warm connection.\n\n"+
 		"![A page in a browser](figures/browser.svg)\n\n", l.Resources, l.Hosts, float64(l.Bytes)/1e6, l.Browser)
 	fmt.Fprint(w, "| | loads | page's first byte | first paint | loaded | min to max | new connection | answer | connections | cold |\n"+
 		"|---|---|---|---|---|---|---|---|---|---|\n")
@@ -167,18 +169,27 @@ func (l *PageLoads) judge(r *Report, scheme string) {
 			r.check(name+", "+w.Way+": all of it comes, and nothing else", len(w.Faults) == 0, "%d loads%s", w.Loads, firstOf(w.Faults))
 		}
 	}
-	for _, way := range []string{WayKnown, WayFirst, WayNext} {
+	known, _ := l.way(scheme, WayKnown)
+	for _, way := range []string{WayKnown, WayFirst, WayNext, WayNextKnown} {
 		w, ok := l.way(scheme, way)
 		if !ok {
 			continue
 		}
+		// What knows the names is held against what knows them.
+		direct := direct
+		if way == WayNextKnown {
+			direct = known
+		}
 		var target *Target
-		if way == WayNext {
+		if way == WayNext || way == WayNextKnown {
 			target = atMost(pageTarget)
 		}
 		r.figure(name+", "+way+": loaded", w.Load.Median, "ms", nil)
-		r.figure(name+", "+way+": loaded, of the time direct", w.Load.Median/direct.Load.Median, "", target)
-		r.figure(name+", "+way+": first paint, of the time direct", w.Paint.Median/direct.Paint.Median, "", nil)
+		if direct.Loads == 0 {
+			continue
+		}
+		r.figure(name+", "+way+": loaded, of the time "+direct.Way, w.Load.Median/direct.Load.Median, "", target)
+		r.figure(name+", "+way+": first paint, of the time "+direct.Way, w.Paint.Median/direct.Paint.Median, "", nil)
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,7 +21,7 @@ func browserConfig() Config { return Config{Sites: append(page.Hosts(), page.Sta
 const fullLoads = 7
 
 func browse(ctx context.Context, t *trial) error {
-	return browseWith(ctx, t, []string{"https", "http"}, []string{WayDirect, WayKnown, WayFirst, WayNext}, fullLoads)
+	return browseWith(ctx, t, []string{"https", "http"}, []string{WayDirect, WayKnown, WayFirst, WayNext, WayNextKnown}, fullLoads)
 }
 
 // A browsing is one run of the scenario.
@@ -30,6 +32,8 @@ type browsing struct {
 	site    *page.Site
 	servers *pageServer
 	runs    map[[2]string]*pageRun // by scheme and way
+	// toldUntil is when the relay has forgotten all names.
+	toldUntil time.Time
 }
 
 // A pageRun is what one way's loads were.
@@ -89,7 +93,7 @@ func (r *browsing) load(ctx context.Context, scheme, way string) error {
 	switch way {
 	case WayKnown:
 		flags = []string{"--host-resolver-rules=" + r.knownNames()}
-	case WayFirst, WayNext:
+	case WayFirst, WayNext, WayNextKnown:
 		flags = []string{"--proxy-server=" + r.Proxy("socks5")}
 		if err := r.rest(ctx, way); err != nil {
 			return err
@@ -106,6 +110,7 @@ func (r *browsing) load(ctx context.Context, scheme, way string) error {
 	if err != nil {
 		return err
 	}
+	r.toldUntil = later(r.toldUntil, time.Now().Add(siteTTL*time.Second))
 	after, err := r.misses(ctx)
 	if err != nil {
 		return err
@@ -125,7 +130,8 @@ func (r *browsing) load(ctx context.Context, scheme, way string) error {
 }
 
 // rest brings the gateway to rest: for a first page it is started anew, else it
-// has the time to fill its pool after the last one.
+// has the time to fill its pool after the last one. The relay has forgotten the
+// names, or has just been told them.
 func (r *browsing) rest(ctx context.Context, way string) error {
 	if way == WayFirst || r.gateway == nil {
 		if r.gateway != nil {
@@ -140,7 +146,59 @@ func (r *browsing) rest(ctx context.Context, way string) error {
 	if err := r.Warm(ctx); err != nil {
 		return err
 	}
-	return sleep(ctx, 500*time.Millisecond)
+	if err := sleep(ctx, max(500*time.Millisecond, time.Until(r.toldUntil))); err != nil {
+		return err
+	}
+	if way == WayNextKnown {
+		return r.tellRelay(ctx)
+	}
+	return nil
+}
+
+// toldFor is for how long the relay knows the names, in seconds: until the page is
+// loaded, on a busy machine too.
+const toldFor = 12
+
+// tellRelay makes the relay ask for all names.
+func (r *browsing) tellRelay(ctx context.Context) error {
+	r.Network.server.names.siteTTL.Store(toldFor)
+	defer r.Network.server.names.siteTTL.Store(siteTTL)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	errs := make([]error, len(r.Network.config.Sites))
+	var greeting sync.WaitGroup
+	for i, name := range r.Network.config.Sites {
+		greeting.Go(func() { errs[i] = r.greet(ctx, name) })
+	}
+	greeting.Wait()
+	r.toldUntil = time.Now().Add(toldFor * time.Second)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("make the relay ask for names: %w", err)
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// greet asks a site for anything, through the gateway.
+func (r *browsing) greet(ctx context.Context, name string) error {
+	c, err := r.ask(ctx, askSOCKS5, name, PortHTTP)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	deadline, _ := ctx.Deadline()
+	c.SetDeadline(deadline)
+	if _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, c)
+	return err
 }
 
 // misses is how many requests found no warm connection so far.
@@ -152,18 +210,22 @@ func (r *browsing) misses(ctx context.Context) (int64, error) {
 	return st.Pool.Misses, err
 }
 
-// strangers says which names were asked for that are not the page's, and those that
-// home asked for although the gateway was to.
+// strangers says which names were asked for that are not the page's, or are known,
+// and those that home asked for although the relay was to.
 func (r *browsing) strangers(way string) (faults []string) {
 	for name := range r.Network.resolver.taken() {
 		if way != WayDirect || !slices.Contains(r.Network.config.Sites, name) {
 			faults = append(faults, "home asked for the name "+name)
 		}
 	}
-	for name := range r.Network.server.names.taken() {
-		if !slices.Contains(r.Network.config.Sites, name) {
+	asked := r.Network.server.names.taken()
+	for name := range asked {
+		if !slices.Contains(r.Network.config.Sites, name) || way == WayNextKnown {
 			faults = append(faults, "the relay asked for the name "+name)
 		}
+	}
+	if all := len(r.Network.config.Sites); (way == WayFirst || way == WayNext) && len(asked) != all {
+		faults = append(faults, fmt.Sprintf("the relay asked for %d names, not for all %d", len(asked), all))
 	}
 	slices.Sort(faults)
 	return faults

@@ -29,14 +29,14 @@ func TestBrowser(t *testing.T) {
 	}
 	s, _ := ByName("browser")
 	s.run = func(ctx context.Context, t *trial) error {
-		return browseWith(ctx, t, schemes, []string{WayDirect, WayNext}, 1)
+		return browseWith(ctx, t, schemes, []string{WayDirect, WayNext, WayNextKnown}, 1)
 	}
 	r := runScenario(t, s)
 	if r.Browser == nil {
 		t.Fatal("no loads")
 	}
-	if len(r.Browser.Ways) != 2*len(schemes) {
-		t.Errorf("%d ways by %d schemes, want two each", len(r.Browser.Ways), len(schemes))
+	if len(r.Browser.Ways) != 3*len(schemes) {
+		t.Errorf("%d ways by %d schemes, want three each", len(r.Browser.Ways), len(schemes))
 	}
 	for _, w := range r.Browser.Ways {
 		if w.Loads != 1 || w.Load.Median <= 0 || w.Connections < float64(len(page.Hosts())) {

@@ -9,13 +9,14 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
 
 // dnsTTL is what the answers may be cached for, in seconds: not at all, since a
 // test may ask twice. The names of sites may be for as long as a browser works on
-// one page, but not until its next load.
+// one page, but not until its next load, unless a name server is told otherwise.
 const (
 	dnsTTL  = 0
 	siteTTL = 2
@@ -26,8 +27,8 @@ type zone map[string][]netip.Addr
 
 // answer returns the answer to a DNS query (RFC 1035): addresses for A and AAAA,
 // an empty answer for other types, NXDOMAIN for unknown names, SERVFAIL for
-// names without addresses.
-func (z zone) answer(query []byte) ([]byte, error) {
+// names without addresses. Those of sites have a TTL of their own, in seconds.
+func (z zone) answer(query []byte, siteTTL uint32) ([]byte, error) {
 	var p dnsmessage.Parser
 	h, err := p.Start(query)
 	if err != nil {
@@ -59,18 +60,29 @@ func (z zone) answer(query []byte) ([]byte, error) {
 	if err := b.StartAnswers(); err != nil {
 		return nil, err
 	}
+	found, site := false, false
 	for _, a := range addrs {
 		rh := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: dnsTTL}
 		if isSite(a) {
-			rh.TTL = siteTTL
+			rh.TTL, site = siteTTL, true
 		}
 		switch {
 		case a.Is4() && q.Type == dnsmessage.TypeA:
-			err = b.AResource(rh, dnsmessage.AResource{A: a.As4()})
+			found, err = true, b.AResource(rh, dnsmessage.AResource{A: a.As4()})
 		case a.Is6() && q.Type == dnsmessage.TypeAAAA:
-			err = b.AAAAResource(rh, dnsmessage.AAAAResource{AAAA: a.As16()})
+			found, err = true, b.AAAAResource(rh, dnsmessage.AAAAResource{AAAA: a.As16()})
 		}
 		if err != nil {
+			return nil, err
+		}
+	}
+	if site && !found {
+		// What there is not may be believed for as long (RFC 2308 section 3).
+		if err := b.StartAuthorities(); err != nil {
+			return nil, err
+		}
+		rh := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: siteTTL}
+		if err := b.SOAResource(rh, dnsmessage.SOAResource{NS: q.Name, MBox: q.Name, MinTTL: siteTTL}); err != nil {
 			return nil, err
 		}
 	}
@@ -83,12 +95,17 @@ func nameIn(q dnsmessage.Question) string {
 
 // A nameServer answers from a zone and keeps a book of what it was asked for.
 type nameServer struct {
-	zone  zone
-	mu    sync.Mutex
-	asked map[string]int
+	zone    zone
+	siteTTL atomic.Uint32
+	mu      sync.Mutex
+	asked   map[string]int
 }
 
-func newNameServer(z zone) *nameServer { return &nameServer{zone: z, asked: make(map[string]int)} }
+func newNameServer(z zone) *nameServer {
+	s := &nameServer{zone: z, asked: make(map[string]int)}
+	s.siteTTL.Store(siteTTL)
+	return s
+}
 
 // taken returns how often each name was asked for since the last call.
 func (s *nameServer) taken() map[string]int {
@@ -113,7 +130,7 @@ func (s *nameServer) answer(query []byte) ([]byte, error) {
 			s.mu.Unlock()
 		}
 	}
-	return s.zone.answer(query)
+	return s.zone.answer(query, s.siteTTL.Load())
 }
 
 // servePacket answers queries by UDP until c is closed.

@@ -144,7 +144,7 @@ func FuzzDNSAnswer(f *testing.F) {
 	f.Add([]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x03lab\x00\x00\x01\x00\x01"))
 	f.Add([]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x06broken\x03lab\x00\x00\x1c\x00\x01"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		reply, err := z.answer(b)
+		reply, err := z.answer(b, siteTTL)
 		if err == nil && (len(reply) < 12 || string(reply[:2]) != string(b[:2]) || reply[2]&0x80 == 0) {
 			t.Fatalf("reply % x to % x", reply, b)
 		}
