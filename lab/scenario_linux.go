@@ -43,7 +43,7 @@ func Scenarios() []Scenario {
 			About: "10,000 captured openings are sent to the relay again, also after restarts"},
 		{Name: "fast-open", Takes: 4 * time.Second, run: fastOpen,
 			About: "TLS sessions with a server that takes data in the SYN, and without that"},
-		{Name: "browser", Takes: 5 * time.Minute, config: browserConfig(), run: browse,
+		{Name: "browser", Takes: 6 * time.Minute, config: browserConfig(), run: browse,
 			About: "a page of 60 resources over 12 hosts in Chromium: direct, and through the gateway"},
 		{Name: "phone-day", Takes: 90 * time.Second, run: phoneDay,
 			About: "the connections of a phone's day over the best link alone and through the gateway"},
