@@ -32,13 +32,13 @@ func (d *dialer) DialStream(ctx context.Context, to proxy.Addr, early []byte) (p
 	ctx, cancel := context.WithCancel(ctx)
 	t := &tunnel{
 		ctx: ctx, cancel: cancel, dialer: d, to: to, until: time.Now().Add(openTime),
-		order: make(chan struct{}, 1), sent: bytes.Clone(early),
+		order: make(chan struct{}, 1), sent: bytes.Clone(early), waits: d.memory.waits(to),
 	}
 	if err := t.open(); err != nil {
 		cancel()
 		return nil, err
 	}
-	if d.memory.waits(to) {
+	if t.waits {
 		defer cancel() // the search for a connection is over either way
 		return t.Settle()
 	}

@@ -103,8 +103,8 @@ func (s *shadowRelay) dial(ctx context.Context) (net.Conn, error) {
 
 type shadowPending struct{ c *splice.SealedConn }
 
-func (p *shadowPending) Accept(_ netip.AddrPort, first []byte) (proxy.Conn, error) {
-	_, err := p.c.Write(append(shadowsocks.AppendOutcome(nil, nil), first...))
+func (p *shadowPending) Accept(netip.AddrPort) (proxy.Conn, error) {
+	_, err := p.c.Write(shadowsocks.AppendOutcome(nil, nil))
 	return p.c, err
 }
 

@@ -49,6 +49,7 @@ type tunnel struct {
 	cancel context.CancelFunc
 	dialer *dialer
 	to     proxy.Addr
+	waits  bool // the client waits for the answer
 
 	conn     atomic.Pointer[relayConn] // replaced only before the answer
 	answered atomic.Bool
@@ -128,7 +129,7 @@ func (t *tunnel) message(conn *relayConn, flow proxy.Flow, sent []byte) (msg []b
 		}
 	}
 	if conn.begin(hello, t.dialer.pool.put) {
-		return socks.AppendOwn(nil, flow, t.to, sent), nil
+		return socks.AppendOwn(nil, !t.waits, flow, t.to, sent), nil
 	}
 	return socks.AppendConnect(hello, t.to, sent), nil
 }

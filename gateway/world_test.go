@@ -164,7 +164,7 @@ func (r *fakeRelay) serve(c proxy.Conn) {
 		splice.Abort(s)
 		return
 	case accept != nil:
-		if stream, err := req.Accept(netip.AddrPort{}, nil); err == nil {
+		if stream, err := req.Accept(netip.AddrPort{}); err == nil {
 			accept(stream)
 		}
 		return

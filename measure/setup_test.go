@@ -90,7 +90,7 @@ func (w *world) serve(c *net.TCPConn, check func(string, string) (string, bool))
 	}
 	defer far.Close()
 	far.Write(req.Early)
-	near, err := req.Accept(netip.AddrPort{}, nil)
+	near, err := req.Accept(netip.AddrPort{})
 	if err != nil {
 		return
 	}

@@ -80,6 +80,19 @@ func setCongestion(c *net.TCPConn, name string) error {
 	return nil
 }
 
+// renewCongestion goes by way of Reno, which every kernel has and everybody may use:
+// to choose what is chosen already does nothing.
+func renewCongestion(c *net.TCPConn) error {
+	name, err := congestion(c)
+	if err != nil || name != "bbr" {
+		return err
+	}
+	if err := setCongestion(c, "reno"); err != nil {
+		return err
+	}
+	return setCongestion(c, name)
+}
+
 func congestion(c *net.TCPConn) (name string, err error) {
 	err = with(c, func(fd int) error {
 		name, err = unix.GetsockoptString(fd, unix.SOL_TCP, unix.TCP_CONGESTION)

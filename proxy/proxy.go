@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"tributary/splice"
 )
@@ -36,6 +37,7 @@ type Request struct {
 	User    string         // the account that authenticated, or ""
 	Inbound string         // the protocol it came by: "socks5", "socks4", "http"
 	Early   []byte         // bytes of the stream that came with the request
+	Told    bool           // the client believes already that its stream is open
 	Pending
 }
 
@@ -44,9 +46,15 @@ type Request struct {
 type Pending interface {
 	// Accept tells the client that the stream is open and returns its side of it.
 	// Bound is the address from which the destination was reached, where that is
-	// known, else the zero AddrPort. First are bytes of the stream that leave in one
-	// write with the answer.
-	Accept(bound netip.AddrPort, first []byte) (Conn, error)
+	// known, else the zero AddrPort.
+	Accept(bound netip.AddrPort) (Conn, error)
 	// Refuse tells the client why there is no stream, and closes its connection.
 	Refuse(Reason) error
+}
+
+// A Holder is a Pending for which the answer can be left lying, to leave in one
+// write with the first bytes of the stream or when the time is over. It is for
+// clients that do not wait for the answer.
+type Holder interface {
+	AcceptWithin(bound netip.AddrPort, within time.Duration) (Conn, error)
 }

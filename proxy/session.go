@@ -30,9 +30,8 @@ type Sessions struct {
 	// dialer has returned.
 	Early func(*Request) time.Duration
 
-	// Hold says how long the answer to a client that has sent early data, and so
-	// does not wait for it, is held back to leave in one write with the server's
-	// first bytes.
+	// Hold says how long the answer to a client that does not wait for it may be left
+	// lying, to leave in one write with the server's first bytes. See [Holder].
 	Hold time.Duration
 
 	// Bound tells a client from where its destination was reached; nil means that
@@ -51,7 +50,6 @@ type session struct {
 	setup time.Duration // until the streams were joined
 	pair  splice.Pair
 	early int64 // bytes of the client that went with the dial
-	held  int64 // bytes of the server that went with the answer
 }
 
 // Serve dials for a request, answers it, and joins the two streams; at the end it
@@ -66,7 +64,7 @@ func (s *Sessions) Serve(ctx context.Context, req *Request, ended func()) {
 		go func() {
 			err := ses.pair.Run(ctx)
 			up, down := ses.pair.Counts()
-			s.log(ses, "session", err, "up", up+ses.early, "down", down+ses.held, "setup", ses.setup)
+			s.log(ses, "session", err, "up", up+ses.early, "down", down, "setup", ses.setup)
 			s.remove(ses)
 			ended()
 		}()
@@ -98,7 +96,7 @@ func (s *Sessions) connect(ctx context.Context, ses *session) bool {
 	}
 	ses.early = int64(len(req.Early))
 	if client == nil {
-		if client, ses.held, err = s.answer(req, server); err != nil {
+		if client, err = s.answer(req, server); err != nil {
 			s.log(ses, "session lost", err, "up", ses.early)
 			splice.Abort(server)
 			return false
@@ -120,7 +118,7 @@ func (s *Sessions) acceptEarly(req *Request) (Conn, error) {
 	if wait <= 0 {
 		return nil, nil
 	}
-	client, err := req.Accept(netip.AddrPort{}, nil)
+	client, err := req.Accept(netip.AddrPort{})
 	if err != nil {
 		return nil, err
 	}
@@ -131,26 +129,16 @@ func (s *Sessions) acceptEarly(req *Request) (Conn, error) {
 	return client, nil
 }
 
-// answer accepts a request whose server has been reached. Held is how many of the
-// server's bytes went with the answer.
-func (s *Sessions) answer(req *Request, server Conn) (client Conn, held int64, err error) {
-	var first []byte
-	var firstErr error
-	if len(req.Early) > 0 && s.Hold > 0 {
-		first, firstErr = firstBytes(server, s.Hold)
-	}
+// answer accepts a request whose server has been reached.
+func (s *Sessions) answer(req *Request, server Conn) (Conn, error) {
 	var bound netip.AddrPort
 	if s.Bound != nil {
 		bound = s.Bound(server)
 	}
-	if client, err = req.Accept(bound, first); err != nil {
-		return nil, 0, err
+	if h, ok := req.Pending.(Holder); ok && s.Hold > 0 && (req.Told || len(req.Early) > 0) {
+		return h.AcceptWithin(bound, s.Hold)
 	}
-	if firstErr != nil {
-		splice.Abort(client)
-		return nil, 0, fmt.Errorf("server: %w", firstErr)
-	}
-	return client, int64(len(first)), nil
+	return req.Accept(bound)
 }
 
 // mostEarly is how much is taken of a peer's first bytes: a TLS hello with

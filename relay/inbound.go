@@ -41,8 +41,8 @@ func (r *Relay) serve(live context.Context, c proxy.Conn, request func(*visitor)
 // attend serves a visitor's next request.
 func (r *Relay) attend(live context.Context, v *visitor, request func(*visitor) (*proxy.Request, error), ended func()) {
 	stop := context.AfterFunc(live, func() { splice.Abort(v.conn) })
+	defer stop() // when the session runs by itself: it may wait for room to answer
 	req, err := request(v)
-	stop()
 	if errors.Is(err, errLater) {
 		go r.attend(live, v, (*visitor).next, ended)
 		return
@@ -58,7 +58,7 @@ func (r *Relay) attend(live context.Context, v *visitor, request func(*visitor) 
 	v.conn.SetDeadline(time.Time{})
 	r.sessions.Serve(live, req, func() {
 		if v.free.Swap(false) {
-			r.attend(live, v, (*visitor).next, ended)
+			go r.attend(live, v, (*visitor).next, ended) // not on this stack, which may be the last one's
 			return
 		}
 		v.leave()

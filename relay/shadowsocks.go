@@ -146,15 +146,20 @@ type sealedPending struct {
 
 // Accept answers a gateway of ours. Other clients know no answer: for them the
 // response begins with the final server's first byte.
-func (p *sealedPending) Accept(_ netip.AddrPort, first []byte) (proxy.Conn, error) {
+func (p *sealedPending) Accept(netip.AddrPort) (proxy.Conn, error) {
 	if p.own {
-		first = append(shadowsocks.AppendOutcome(nil, nil), first...)
-	}
-	if len(first) > 0 {
-		if _, err := p.c.Write(first); err != nil {
+		if _, err := p.c.Write(shadowsocks.AppendOutcome(nil, nil)); err != nil {
 			p.c.Close()
 			return nil, fmt.Errorf("shadowsocks response: %w", err)
 		}
+	}
+	return p.c, nil
+}
+
+// AcceptWithin makes it a proxy.Holder.
+func (p *sealedPending) AcceptWithin(_ netip.AddrPort, within time.Duration) (proxy.Conn, error) {
+	if p.own {
+		p.c.WriteLater(shadowsocks.AppendOutcome(nil, nil), within)
 	}
 	return p.c, nil
 }

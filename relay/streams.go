@@ -3,8 +3,10 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
+	"tributary/mptcp"
 	"tributary/proto/socks"
 	"tributary/proxy"
 	"tributary/splice"
@@ -38,6 +40,9 @@ func (v *visitor) next() (*proxy.Request, error) {
 	v.first, v.answer = nil, nil
 	if err := stream.Wait(); err != nil {
 		return nil, fmt.Errorf("wait for a request: %w", err)
+	}
+	if c, ok := v.conn.(*net.TCPConn); ok {
+		mptcp.RenewCongestion(c) // at worst the answer is slow
 	}
 	if a, ok := v.relay.config.Accounts.Get(v.login.Name); !ok || a.Secret != v.login.Secret {
 		return nil, errNoAccount

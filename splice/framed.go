@@ -36,6 +36,8 @@ type FramedConn struct {
 
 	write sync.Mutex // held for a whole write
 	head  []byte     // goes in front of the first frame; guarded by write
+	later later
+	small int // bytes that went in small records; guarded by write
 
 	mu       sync.Mutex // guards the rest, never held while waiting
 	ended    bool       // the peer's direction has
@@ -60,17 +62,30 @@ func Framed(c *TLSConn, first, head []byte, given func()) *FramedConn {
 }
 
 // Wait returns when the stream's first bytes are there, or with an error. It holds
-// no buffer, and takes nothing of the stream.
+// no buffer.
 func (c *FramedConn) Wait() error {
 	if len(c.first) > 0 {
 		return nil
 	}
-	if c.tls.below.sock != nil {
-		return c.tls.Wait()
+	if c.tls.below.sock == nil {
+		n, err := c.tls.Read(c.length[c.headed:])
+		c.headed += n
+		return err
 	}
-	n, err := c.tls.Read(c.length[c.headed:])
-	c.headed += n
-	return err
+	for {
+		// What came right behind the last stream may be in TLS already, where no socket
+		// announces it.
+		n, err := c.tls.tryRead(c.length[c.headed:])
+		if c.headed += n; n > 0 {
+			return nil
+		}
+		if err == errNothing {
+			err = c.tls.Wait()
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // Read reads the stream; io.EOF is its end in good order.
@@ -153,19 +168,33 @@ func (c *FramedConn) Write(p []byte) (n int, err error) {
 	c.write.Lock()
 	defer c.write.Unlock()
 	for err == nil && n < len(p) {
-		frame := p[n:min(len(p), n+maxFrame)]
-		if err = c.frame(frame); err == nil {
+		before := c.later.take()
+		frame := p[n:min(len(p), n+maxFrame-len(before))]
+		if err = c.frame(before, frame); err == nil {
 			n += len(frame)
 		}
 	}
 	return n, err
 }
 
+// WriteLater has p, which is short and becomes the stream's, sent in front of the
+// next write, or of the end, or when the time is over.
+func (c *FramedConn) WriteLater(p []byte, within time.Duration) {
+	c.write.Lock()
+	defer c.write.Unlock()
+	c.later.set(p, within, &c.write, func() { c.frame(c.later.take(), nil) })
+}
+
 // CloseWrite ends the stream's direction. The connection goes on.
 func (c *FramedConn) CloseWrite() error {
 	c.write.Lock()
 	defer c.write.Unlock()
-	err := c.frame(nil)
+	if before := c.later.take(); len(before) > 0 {
+		if err := c.frame(before, nil); err != nil {
+			return err
+		}
+	}
+	err := c.frame(nil, nil)
 	if err == nil {
 		c.mu.Lock()
 		c.finished = true
@@ -174,8 +203,8 @@ func (c *FramedConn) CloseWrite() error {
 	return err
 }
 
-// frame writes one.
-func (c *FramedConn) frame(p []byte) error {
+// frame writes one, of two parts.
+func (c *FramedConn) frame(a, p []byte) error {
 	c.mu.Lock()
 	gone := c.finished || c.closed
 	c.mu.Unlock()
@@ -184,12 +213,19 @@ func (c *FramedConn) frame(p []byte) error {
 	}
 	buf := gathers.Get().(*[gatherSize]byte)
 	defer gathers.Put(buf)
+	size := len(a) + len(p)
 	b := append(buf[:0], c.head...)
-	b = append(b, byte(len(p)>>16), byte(len(p)>>8), byte(len(p)))
+	b = append(b, byte(size>>16), byte(size>>8), byte(size))
+	b = append(b, a...)
 	c.head = nil
-	// With the head in front, the first record is full if there is more.
+	// With that in front, the first record is full if there is more.
 	n := min(len(p), max(0, maxRecord-len(b)))
-	err := c.tls.writeTwo(append(b, p[:n]...), p[n:])
+	write := c.tls.writeLarge
+	if c.small < smallBytes {
+		c.small += size
+		write = c.tls.writeSmall
+	}
+	err := write(append(b, p[:n]...), p[n:])
 	if err != nil {
 		c.mu.Lock()
 		c.broken = true // half a frame may be out

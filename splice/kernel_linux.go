@@ -18,6 +18,12 @@ import (
 // used up, further pipes stay at the default of 64 KiB.
 const pipeSize = 1 << 20
 
+// firstSplice is what the first splice of a direction asks for at most, and each
+// next one four times as much once so much came, up to a whole pipe. From a
+// Multipath TCP socket the kernel takes pages for all that it is asked for, and
+// gives back what it did not need: 256 of them cost more than opening a connection.
+const firstSplice = 64 << 10
+
 // A pipe is the kernel buffer between two sockets.
 type pipe struct{ r, w int }
 
@@ -67,7 +73,7 @@ func kernelCarry(dst, src *net.TCPConn, n *atomic.Int64) (done bool, err error) 
 	if err != nil {
 		return true, &writeError{err}
 	}
-	m := mover{n: n}
+	m := mover{n: n, most: firstSplice}
 	fill, drain := m.fill, m.drain // two closures for the direction's whole life
 	defer m.release()
 	for {
@@ -78,7 +84,7 @@ func kernelCarry(dst, src *net.TCPConn, n *atomic.Int64) (done bool, err error) 
 		case m.noPipe:
 			return false, nil
 		case m.err != nil:
-			return true, os.NewSyscallError("splice", m.err)
+			return true, m.err
 		case m.inPipe == 0:
 			return true, nil
 		}
@@ -97,28 +103,45 @@ type mover struct {
 	inPipe int
 	err    error
 	noPipe bool
+	most   int // that the next splice asks for
+	one    [1]byte
 	n      *atomic.Int64
 }
 
 // fill moves what the source has into a pipe; false means wait for input, for
-// which the pipe is given back.
+// which the pipe is given back. It looks first whether there is anything, because
+// of what a splice costs that finds nothing.
 func (m *mover) fill(fd uintptr) bool {
+	n, err := ignoringEINTR(func() (int, error) {
+		n, _, err := unix.Recvfrom(int(fd), m.one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return n, err
+	})
+	switch {
+	case err == unix.EAGAIN:
+		m.release()
+		return false
+	case err != nil || n == 0:
+		m.inPipe, m.err = 0, os.NewSyscallError("recv", err)
+		return true
+	}
 	if m.pipe == nil {
-		var err error
 		if m.pipe, err = getPipe(); err != nil {
 			m.noPipe = true
 			return true
 		}
 	}
 	for {
-		n, err := unix.Splice(int(fd), nil, m.pipe.w, nil, pipeSize, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
+		n, err := unix.Splice(int(fd), nil, m.pipe.w, nil, m.most, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
 		switch err {
 		case unix.EINTR:
 		case unix.EAGAIN:
 			m.release()
 			return false
 		default:
-			m.inPipe, m.err = int(n), err
+			m.inPipe, m.err = int(n), os.NewSyscallError("splice", err)
+			if int(n) == m.most {
+				m.most = min(4*m.most, pipeSize)
+			}
 			return true
 		}
 	}

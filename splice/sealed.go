@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 )
 
 // A Framing turns a stream into sealed parts and back. It holds no bytes.
@@ -41,6 +42,7 @@ type SealedConn struct {
 	broken   error             // what Open said
 
 	write sync.Mutex
+	later later // guarded by write
 	close sync.Once
 }
 
@@ -129,6 +131,12 @@ func (c *SealedConn) waitRead() error { return c.sock.waitRead() }
 func (c *SealedConn) Write(p []byte) (n int, err error) {
 	c.write.Lock()
 	defer c.write.Unlock()
+	if before := c.later.take(); len(before) > 0 {
+		n = min(len(p), maxRecord)
+		if err := c.seal(append(before, p[:n]...)); err != nil || n == len(p) {
+			return n, err
+		}
+	}
 	buf := gathers.Get().(*[gatherSize]byte)
 	defer gathers.Put(buf)
 	for {
@@ -148,10 +156,31 @@ func (c *SealedConn) Write(p []byte) (n int, err error) {
 	}
 }
 
+// seal writes p, which is short.
+func (c *SealedConn) seal(p []byte) error {
+	sealed, err := c.framing.Seal(nil, p)
+	if err == nil {
+		_, err = c.Conn.Write(sealed)
+	}
+	return err
+}
+
+// WriteLater is as FramedConn's.
+func (c *SealedConn) WriteLater(p []byte, within time.Duration) {
+	c.write.Lock()
+	defer c.write.Unlock()
+	c.later.set(p, within, &c.write, func() { c.seal(c.later.take()) })
+}
+
 // CloseWrite ends the direction, with TCP's end behind the format's own.
 func (c *SealedConn) CloseWrite() error {
 	c.write.Lock()
 	defer c.write.Unlock()
+	if before := c.later.take(); len(before) > 0 {
+		if err := c.seal(before); err != nil {
+			return err
+		}
+	}
 	if end := c.framing.End(nil); len(end) > 0 {
 		if _, err := c.Conn.Write(end); err != nil {
 			return err

@@ -59,8 +59,8 @@ func (c *TLSConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// writeTwo writes a, of one record at most, and b behind it in one system call.
-func (c *TLSConn) writeTwo(a, b []byte) error {
+// writeLarge writes a, of one record at most, and b behind it in one system call.
+func (c *TLSConn) writeLarge(a, b []byte) error {
 	if len(b) == 0 {
 		_, err := c.Write(a)
 		return err
@@ -69,6 +69,30 @@ func (c *TLSConn) writeTwo(a, b []byte) error {
 	_, err := c.Conn.Write(a)
 	if err == nil {
 		_, err = c.Conn.Write(b)
+	}
+	if flushErr := c.below.flush(); err == nil {
+		err = flushErr
+	}
+	return err
+}
+
+// A receiver can use nothing of a record before it has all of it, and over several
+// links its parts arrive at different times. So a stream begins with records of
+// about a segment, as crypto/tls has it at the beginning of a connection.
+const (
+	smallBytes  = 128 << 10
+	smallRecord = 1200
+)
+
+// writeSmall is writeLarge in small records.
+func (c *TLSConn) writeSmall(a, b []byte) (err error) {
+	c.below.gather()
+	for _, p := range [2][]byte{a, b} {
+		for len(p) > 0 && err == nil {
+			n := min(len(p), smallRecord)
+			_, err = c.Conn.Write(p[:n])
+			p = p[n:]
+		}
 	}
 	if flushErr := c.below.flush(); err == nil {
 		err = flushErr

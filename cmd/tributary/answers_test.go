@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,6 +93,34 @@ func TestAnswersTable(t *testing.T) {
 					t.Errorf("answered %v, want %v", err, c.refused)
 				}
 			})
+		})
+	}
+}
+
+// A server that wants the whole upload before it says anything gets it at once,
+// although the relay's answer waits for the server's first bytes.
+func TestUploadIsNotHeld(t *testing.T) {
+	for name, before := range map[string]func(*world){"warm": (*world).warm, "cold": (*world).cool} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, gateway.Auto)
+			before(w)
+			to, _ := proxy.ParseAddr("server.test:443")
+			const size = 30_000
+			w.servers.Handle(to, func(c proxy.Conn) {
+				io.ReadFull(c, make([]byte, size))
+				c.Write([]byte("thanks"))
+			})
+			conn := w.client()
+			defer conn.Close()
+			start := time.Now()
+			if err := socks5Client(conn, to); err != nil {
+				t.Fatal(err)
+			}
+			conn.Write(make([]byte, size))
+			conn.Read(make([]byte, 1))
+			if got, most := time.Since(start), 2*rtR+2*rtP; got > most {
+				t.Errorf("%s: thanks after %v, want %v at most", name, got, most)
+			}
 		})
 	}
 }

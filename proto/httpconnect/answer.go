@@ -73,10 +73,10 @@ func hangUp(c proxy.Conn, a *answer, method string) error {
 // pending is a request that was read and not answered.
 type pending struct{ c proxy.Conn }
 
-// Accept writes 200, with the stream's first bytes behind it, and returns the
-// connection itself. HTTP has no place for the bound address.
-func (p *pending) Accept(_ netip.AddrPort, first []byte) (proxy.Conn, error) {
-	if _, err := p.c.Write(append([]byte(established), first...)); err != nil {
+// Accept writes 200 and returns the connection itself. HTTP has no place for the
+// bound address.
+func (p *pending) Accept(netip.AddrPort) (proxy.Conn, error) {
+	if _, err := p.c.Write([]byte(established)); err != nil {
 		p.c.Close()
 		return nil, fmt.Errorf("http answer: %w", err)
 	}

@@ -95,7 +95,7 @@ func TestRoundTrips(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				c, _ := req.Accept(netip.AddrPort{}, nil)
+				c, _ := req.Accept(netip.AddrPort{})
 				c.Write(req.Early)
 				proxytest.Echo(c)
 			}()

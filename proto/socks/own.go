@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/netip"
+	"time"
 
 	"tributary/proxy"
 )
@@ -42,10 +44,19 @@ func (s *Server) Login(c proxy.Conn, first []byte) (account string, rest, out []
 	return account, bytes.Clone(in.unread), in.out, nil
 }
 
-// AppendOwn appends a request of a gateway of ours, with its flow and the first
-// bytes of the stream. The relay's answer is for [ReadReply].
-func AppendOwn(b []byte, flow proxy.Flow, to proxy.Addr, early []byte) []byte {
-	return AppendConnect(append(b, flow[:]...), to, early)
+// told is the flag of a request whose client believes already that its stream is
+// open. The other flags are zero.
+const told = 0x01
+
+// AppendOwn appends a request of a gateway of ours: flags, flow, SOCKS5 request and
+// the first bytes of the stream. WasTold says that nobody waits for the relay's
+// answer, which is for [ReadReply].
+func AppendOwn(b []byte, wasTold bool, flow proxy.Flow, to proxy.Addr, early []byte) []byte {
+	var flags byte
+	if wasTold {
+		flags |= told
+	}
+	return AppendConnect(append(append(b, flags), flow[:]...), to, early)
 }
 
 // AcceptOwn reads one request of a gateway of ours, from a stream of its own. The
@@ -53,13 +64,37 @@ func AppendOwn(b []byte, flow proxy.Flow, to proxy.Addr, early []byte) []byte {
 func AcceptOwn(c proxy.Conn, account string) (*proxy.Request, proxy.Flow, error) {
 	s := &Server{own: true}
 	in := newInput(c, nil)
-	var flow proxy.Flow
-	if _, err := io.ReadFull(in, flow[:]); err != nil {
-		return nil, flow, farewell(in, fmt.Errorf("flow of the request: %w", err))
+	var head [1 + len(proxy.Flow{})]byte
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return nil, proxy.Flow{}, farewell(in, fmt.Errorf("flow of the request: %w", err))
 	}
+	flags, flow := head[0], proxy.Flow(head[1:])
 	req, err := s.request(in, account)
 	if err != nil {
 		return nil, flow, farewell(in, err)
 	}
-	return s.pend(req, in, Version5), flow, nil
+	req = s.pend(req, in, Version5)
+	req.Told = flags&told != 0
+	if h, ok := c.(holder); ok {
+		req.Pending = &ownPending{req.Pending.(*pending), h}
+	}
+	return req, flow, nil
+}
+
+// A holder is a stream that can leave bytes lying until the next write.
+type holder interface {
+	WriteLater(p []byte, within time.Duration)
+}
+
+// ownPending is a pending whose answer can be left lying.
+type ownPending struct {
+	*pending
+	h holder
+}
+
+// AcceptWithin makes it a proxy.Holder.
+func (p *ownPending) AcceptWithin(bound netip.AddrPort, within time.Duration) (proxy.Conn, error) {
+	p.h.WriteLater(p.reply(Succeeded, Granted4, bound), within)
+	p.out = nil
+	return p.c, nil
 }

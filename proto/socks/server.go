@@ -174,10 +174,9 @@ type pending struct {
 	code    func(proxy.Reason) byte // of SOCKS5
 }
 
-// Accept writes the success reply, with the stream's first bytes behind it, and
-// returns the connection itself.
-func (p *pending) Accept(bound netip.AddrPort, first []byte) (proxy.Conn, error) {
-	if _, err := p.c.Write(append(p.reply(Succeeded, Granted4, bound), first...)); err != nil {
+// Accept writes the success reply and returns the connection itself.
+func (p *pending) Accept(bound netip.AddrPort) (proxy.Conn, error) {
+	if _, err := p.c.Write(p.reply(Succeeded, Granted4, bound)); err != nil {
 		p.c.Close()
 		return nil, fmt.Errorf("socks%d reply: %w", p.version, err)
 	}

@@ -183,7 +183,7 @@ func TestRoundTrips(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				c, err := req.Accept(netip.MustParseAddrPort("192.0.2.3:5000"), nil)
+				c, err := req.Accept(netip.MustParseAddrPort("192.0.2.3:5000"))
 				check(t, err)
 				c.Write(req.Early)
 				proxytest.Echo(c)
@@ -224,7 +224,7 @@ func TestNoBufferHeld(t *testing.T) {
 		t.Errorf("2 bytes of early data hold %d", n)
 	}
 	p := req.Pending.(*pending)
-	if _, err := req.Accept(netip.AddrPort{}, nil); err != nil || p.out != nil {
+	if _, err := req.Accept(netip.AddrPort{}); err != nil || p.out != nil {
 		t.Errorf("%v, %d bytes are held after the answer", err, cap(p.out))
 	}
 }
