@@ -31,6 +31,8 @@ type Report struct {
 	Replay *Replay `json:"replay,omitempty"`
 	// Phone is what "phone-day" measured besides.
 	Phone *PhoneDay `json:"phone,omitempty"`
+	// Recycled is what "recycled" measured besides.
+	Recycled *RecycledTimes `json:"recycled,omitempty"`
 }
 
 // A Figure is one measured value, with the target it is held against, if any.

@@ -35,6 +35,8 @@ func Scenarios() []Scenario {
 			About: "the gateway is killed and started again, then stopped"},
 		{Name: "setup", Takes: 7 * time.Minute, run: setup,
 			About: "what opening a connection costs: direct, SOCKS5 step by step, pipelined, through the gateway"},
+		{Name: "recycled", Takes: 60 * time.Second, run: recycled,
+			About: "answers on connections that have carried sessions before, against fresh ones and warm ones"},
 		{Name: "rate", Takes: 27 * time.Second, length: 500 * time.Millisecond, run: peerRate,
 			About: "how many connections a second the relay opens, beside another proxy"},
 		{Name: "answers", Takes: 60 * time.Second, run: answers,

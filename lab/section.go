@@ -19,6 +19,9 @@ func (r *Report) Sections() (all []Section) {
 	if r.Answers != nil {
 		all = append(all, r.Answers)
 	}
+	if r.Recycled != nil {
+		all = append(all, r.Recycled)
+	}
 	if r.Browser != nil {
 		all = append(all, r.Browser)
 	}

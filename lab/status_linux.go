@@ -22,6 +22,8 @@ type Status struct {
 	Pool  struct {
 		Warm         int
 		Hits, Misses int64
+		Recycled     int64   // of the hits: on a connection that carried another before
+		Raced, Won   int64   // requests sent over two links, and won by the second
 		ProbeSeconds float64 `json:"probe_s"` // how often each subflow is probed at rest
 		LastsSeconds float64 `json:"lasts_s"` // how long a connection lasts at rest
 	}
