@@ -180,6 +180,9 @@ func (r *recycledRun) small(ctx context.Context, n int) error {
 		if _, _, err := r.fetches(ctx, WayWarm, 1e3, "--count", "12", "--pause", recycledPause.String()); err != nil {
 			return err
 		}
+		if err := sleep(ctx, recycledPause); err != nil {
+			return err
+		}
 		s, err := r.onUsed(ctx, recycledSize, 1)
 		if err != nil {
 			return err

@@ -33,6 +33,8 @@ type Report struct {
 	Phone *PhoneDay `json:"phone,omitempty"`
 	// Recycled is what "recycled" measured besides.
 	Recycled *RecycledTimes `json:"recycled,omitempty"`
+	// Raced is what "raced" measured besides.
+	Raced *RacedTimes `json:"raced,omitempty"`
 }
 
 // A Figure is one measured value, with the target it is held against, if any.

@@ -22,6 +22,9 @@ func (r *Report) Sections() (all []Section) {
 	if r.Recycled != nil {
 		all = append(all, r.Recycled)
 	}
+	if r.Raced != nil {
+		all = append(all, r.Raced)
+	}
 	if r.Browser != nil {
 		all = append(all, r.Browser)
 	}
