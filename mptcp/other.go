@@ -54,4 +54,5 @@ func tcpInfo(*net.TCPConn) (Subflow, error)    { return Subflow{}, errHere("TCP_
 func acked(*net.TCPConn) (uint64, error)       { return 0, errHere("acknowledged bytes") }
 func quiet(*net.TCPConn) bool                  { return true }
 func setCongestion(*net.TCPConn, string) error { return errHere("congestion control") }
+func renewCongestion(*net.TCPConn) error       { return nil }
 func congestion(*net.TCPConn) (string, error)  { return "", errHere("congestion control") }
