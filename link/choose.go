@@ -83,18 +83,23 @@ const (
 	// connections ran at 9 of 19 Mbit/s for up to half a minute (Linux 6.18); 1 MiB is
 	// enough for 80 Mbit/s at 60 ms.
 	leastFirst = 1 << 20
+	// pathUnsent is how much a program may write beyond what is on its way. When a link
+	// dies, what was on it is sent again behind all that the others hold already: with
+	// the default, which is no limit, that took twice as long.
+	pathUnsent = "net/ipv4/tcp_notsent_lowat"
+	mostUnsent = 64 << 10
 )
 
 // sysctlPaths are those read at every observation, besides rp_filter.
-var sysctlPaths = [...]string{pathBlackhole, pathSynRetrans, pathClose, pathRmem, pathWmem, pathFilter("all")}
+var sysctlPaths = [...]string{pathBlackhole, pathSynRetrans, pathClose, pathRmem, pathWmem, pathUnsent, pathFilter("all")}
 
 // pathFilter is the reverse path filter of a device or of "all"; the larger of
 // both counts (ip-sysctl.rst).
 func pathFilter(dev string) string { return "net/ipv4/conf/" + dev + "/rp_filter" }
 
 // wantedSysctls returns the settings to change. Values are raised, never
-// lowered, save the blackhole time-out, where 0 is the strongest. What the kernel does
-// not have is left out.
+// lowered, save the blackhole time-out, where 0 is the strongest, and the limit of
+// what is not sent. What the kernel does not have is left out.
 //
 // tcp_slow_start_after_idle stays as it is: it would change every TCP connection of
 // the host, and a gateway sends little. A relay opens no MPTCP connections, so
@@ -126,6 +131,9 @@ func wantedSysctls(have map[string]string, links []*candidate, relay bool) (set 
 	least(pathClose, leastClose)
 	least(pathRmem, leastFirst, leastBytes)
 	least(pathWmem, leastBytes)
+	if n, err := strconv.ParseUint(have[pathUnsent], 10, 64); err == nil && n > mostUnsent {
+		set = append(set, sysctl{pathUnsent, strconv.Itoa(mostUnsent)})
+	}
 	for _, c := range links {
 		// Strict filtering (1) drops answers that a later rule of somebody else sends
 		// another way. Loose (2) on the link is enough, whatever "all" says; no

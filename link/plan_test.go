@@ -35,7 +35,7 @@ func via(index int, gw string, metric int) nextHop {
 func stockSysctls() map[string]string {
 	return map[string]string{
 		pathBlackhole: "3600", pathSynRetrans: "2", pathClose: "60",
-		pathRmem: "4096\t131072\t6291456", pathWmem: "4096\t16384\t4194304",
+		pathRmem: "4096\t131072\t6291456", pathWmem: "4096\t16384\t4194304", pathUnsent: "4294967295",
 		pathFilter("all"): "0", pathFilter("eth1"): "0", pathFilter("wwan0"): "1",
 	}
 }
@@ -71,6 +71,7 @@ func TestPlanText(t *testing.T) {
 			sysctl -w net.mptcp.close_timeout=300
 			sysctl -w net.ipv4.tcp_rmem="4096 1048576 16777216"
 			sysctl -w net.ipv4.tcp_wmem="4096 16384 16777216"
+			sysctl -w net.ipv4.tcp_notsent_lowat=65536
 			sysctl -w net.ipv4.conf.wwan0.rp_filter=2
 			ip mptcp limits set subflows 2 add_addr_accepted 2
 			ip route replace 192.168.1.0/24 dev eth1 table 7403 proto 74
@@ -276,7 +277,7 @@ func TestSameAddress(t *testing.T) {
 
 func TestSettingsAreNeverLowered(t *testing.T) {
 	have := map[string]string{
-		pathBlackhole: "0", pathSynRetrans: "127", pathClose: "900", pathRmem: "4096\t4194304\t33554432", pathWmem: "broken",
+		pathBlackhole: "0", pathSynRetrans: "127", pathClose: "900", pathRmem: "4096\t4194304\t33554432", pathWmem: "broken", pathUnsent: "16384",
 		pathFilter("all"): "1", pathFilter("a"): "2", pathFilter("b"): "0",
 	}
 	links := []*candidate{{Link: Link{Name: "a", Table: 1}}, {Link: Link{Name: "b", Table: 2}}, {Link: Link{Name: "c"}}}
@@ -383,6 +384,7 @@ func TestPlanOfARelay(t *testing.T) {
 		"sysctl -w net.mptcp.close_timeout=300",
 		`sysctl -w net.ipv4.tcp_rmem="4096 1048576 16777216"`,
 		`sysctl -w net.ipv4.tcp_wmem="4096 16384 16777216"`,
+		`sysctl -w net.ipv4.tcp_notsent_lowat=65536`,
 		"ip mptcp limits set subflows 8 add_addr_accepted 8",
 	}
 	if got := p.lines(); !slices.Equal(got, want) || len(p.links) != 0 {
