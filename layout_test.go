@@ -45,6 +45,7 @@ var imports = map[string][]string{
 	"egress":          {"egress/resolve", "proxy"},
 	"egress/resolve":  {},
 	"durable":         {},
+	"health":          {"proto/probe"},
 	"link":            {"durable", "mptcp/pm"},
 	"upkeep":          {"durable"},
 	"relay":           {"account", "durable", "egress", "mptcp", "proto/*", "proxy", "splice"},
