@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -143,7 +144,7 @@ func TestFlapping(t *testing.T) {
 		at += 5 * sec
 	}
 	calmFrom := at
-	again := at + 5*time.Minute
+	again := at + 8*time.Minute
 	l.spans = append(l.spans, span{from: again, gone: true}, span{from: again + 2*sec, rtt: 40 * ms})
 	history(t, &world{lines: []*line{l, lte()}}, func(w *world) {
 		w.until(calmFrom)
@@ -436,5 +437,48 @@ func TestWords(t *testing.T) {
 	}
 	if fmt.Sprint(numStates, numReasons) != "invalid invalid" {
 		t.Error("there is a word too many")
+	}
+}
+
+// The relay's first address that a link can reach is probed.
+func TestPair(t *testing.T) {
+	four, six := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1")
+	relay4, relay6 := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("[2001:db8:1::1]:1")
+	for _, tt := range []struct {
+		addrs  []netip.Addr
+		relays []netip.AddrPort
+		local  netip.Addr
+		relay  netip.AddrPort
+	}{
+		{[]netip.Addr{four, six}, []netip.AddrPort{relay6, relay4}, six, relay6},
+		{[]netip.Addr{four}, []netip.AddrPort{relay6, relay4}, four, relay4},
+		{[]netip.Addr{six}, []netip.AddrPort{relay4}, netip.Addr{}, netip.AddrPort{}},
+		{nil, []netip.AddrPort{relay4}, netip.Addr{}, netip.AddrPort{}},
+		{[]netip.Addr{four}, nil, netip.Addr{}, netip.AddrPort{}},
+	} {
+		if local, relay := pair(tt.addrs, tt.relays); local != tt.local || relay != tt.relay {
+			t.Errorf("%v and %v: %v to %v", tt.addrs, tt.relays, local, relay)
+		}
+	}
+}
+
+// An echo is believed once, and only if it fits.
+func TestEchoOnce(t *testing.T) {
+	r := record{base: 1<<32 - 3}
+	var last uint32
+	for i := range 200 {
+		last = r.send(time.Duration(i) * 50 * ms)
+	}
+	now := 10 * sec
+	for name, e := range map[string]struct {
+		sequence uint32
+		sent     time.Duration
+	}{"not sent yet": {last + 1, 10 * sec}, "forgotten": {last - 150, 49 * 50 * ms}, "other time": {last, 0}, "before the first": {r.base - 1, 0}} {
+		if r.echo(e.sequence, e.sent, now) {
+			t.Errorf("%s: believed", name)
+		}
+	}
+	if !r.echo(last, 199*50*ms, now) || r.echo(last, 199*50*ms, now) {
+		t.Error("an echo is not believed once")
 	}
 }

@@ -57,7 +57,6 @@ const (
 
 // observed is what a record sums up to.
 type observed struct {
-	sent             uint32        // probes, ever
 	rtt, jitter, min time.Duration // 0 without an answer
 	answer           time.Duration // last one, 0 is never
 	heard, refused   time.Duration // likewise

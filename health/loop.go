@@ -26,6 +26,10 @@ const (
 	stallTime = 100 * time.Millisecond
 	napTime   = 2 * time.Second
 
+	// together is how much too early a probe may leave, so that one waking serves
+	// several links.
+	together = 5 * time.Millisecond
+
 	// writeTime is for how long a send may wait for room in the socket.
 	writeTime = 5 * time.Millisecond
 )
@@ -41,12 +45,13 @@ type prober struct {
 	relay netip.AddrPort // not valid if none has a family of the link's
 	conn  net.Conn       // nil until it is needed, and after an error
 
-	record record
-	was    standing
-	last   time.Duration // when it was probed last, negative is never
-	busy   time.Duration // when its traffic flowed last, negative is never
-	hurry  time.Duration // until when it is probed fast
-	purse  purse
+	record   record
+	observed observed // of the record, at the last pass
+	was      standing
+	last     time.Duration // when it was probed last, negative is never
+	busy     time.Duration // when its traffic flowed last, negative is never
+	hurry    time.Duration // until when it is probed fast
+	purse    purse
 
 	sent, echoes, bytes uint64
 }
@@ -99,7 +104,7 @@ func (l *loop) pass(first []arrival) time.Duration {
 
 	l.due = l.refreshed + refreshPace
 	for _, p := range l.order {
-		if at := l.next(p, now); at <= now {
+		if l.next(p, now) <= now+together {
 			l.send(p, now)
 		}
 		l.due = min(l.due, l.next(p, now))
@@ -196,8 +201,8 @@ func (l *loop) closeAll() {
 // ask learns what the traffic says of links that would be dead else.
 func (l *loop) ask(now time.Duration) {
 	for _, p := range l.order {
-		o := p.record.observe(now, p.was.amnesty)
-		if p.was.State != Dead && o.run < deadRun {
+		p.observed = p.record.observe(now, p.was.amnesty)
+		if p.was.State != Dead && p.observed.run < deadRun {
 			continue
 		}
 		l.mu.Unlock()
@@ -205,6 +210,7 @@ func (l *loop) ask(now time.Duration) {
 		l.mu.Lock()
 		if !at.IsZero() {
 			p.record.hear(min(at.Sub(l.start), now))
+			p.observed = p.record.observe(now, p.was.amnesty)
 		}
 	}
 }
@@ -213,7 +219,7 @@ func (l *loop) ask(now time.Duration) {
 func (l *loop) decide(now time.Duration) {
 	links := make([]observed, len(l.order))
 	for i, p := range l.order {
-		links[i] = p.record.observe(now, p.was.amnesty)
+		links[i] = p.observed
 		links[i].was = p.was
 	}
 	for i, s := range judge(links, now) {
@@ -264,9 +270,9 @@ func (l *loop) next(p *prober, now time.Duration) time.Duration {
 	if p.last < 0 {
 		return now
 	}
-	o := p.record.observe(now, p.was.amnesty)
+	o := &p.observed
 	n := need{
-		was: p.was, rtt: o.rtt, sent: o.sent, run: o.run, row: o.row,
+		was: p.was, rtt: o.rtt, sent: p.record.count, run: o.run, row: o.row,
 		busy: p.busy, hurry: p.hurry, metered: p.metered, purse: p.purse.has(now),
 	}
 	for _, other := range l.order {

@@ -217,7 +217,7 @@ func (r *record) each(f func(*sample) bool) {
 // observe sums up. Probes of before amnesty do not speak against the link.
 func (r *record) observe(now, amnesty time.Duration) observed {
 	o := observed{
-		rtt: r.rtt, jitter: r.jitter, min: r.min(), sent: r.count,
+		rtt: r.rtt, jitter: r.jitter, min: r.min(),
 		answer: r.answer, heard: r.heard, alive: r.alive, refused: r.refused,
 	}
 	inRun, inRow, unanswered := true, true, true
