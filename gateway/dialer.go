@@ -32,7 +32,7 @@ func (d *dialer) DialStream(ctx context.Context, to proxy.Addr, early []byte) (p
 	ctx, cancel := context.WithCancel(ctx)
 	t := &tunnel{
 		ctx: ctx, cancel: cancel, dialer: d, to: to, until: time.Now().Add(openTime),
-		order: make(chan struct{}, 1), sent: bytes.Clone(early), waits: d.memory.waits(to),
+		order: make(chan struct{}, 1), sent: bytes.Clone(early), given: len(early), waits: d.memory.waits(to),
 	}
 	if err := t.open(); err != nil {
 		cancel()
@@ -47,7 +47,7 @@ func (d *dialer) DialStream(ctx context.Context, to proxy.Addr, early []byte) (p
 
 // get returns a connection for a request's nth try: a warm one first. If that
 // was dead, others may be too, so then a new one, made until a time.
-func (d *dialer) get(ctx context.Context, to proxy.Addr, try int, until time.Time) (*relayConn, error) {
+func (d *dialer) get(ctx context.Context, to proxy.Addr, try int, until time.Time, flow proxy.Flow) (*relayConn, error) {
 	if try == 1 {
 		if c := d.pool.take(); c != nil {
 			return c, nil
@@ -55,7 +55,7 @@ func (d *dialer) get(ctx context.Context, to proxy.Addr, try int, until time.Tim
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	c, err := d.cold(ctx, to, proxy.Flow{})
+	c, err := d.cold(ctx, to, flow)
 	if err != nil {
 		var refused *refusedError
 		if errors.As(err, &refused) {

@@ -145,7 +145,7 @@ func TestFlowsCount(t *testing.T) {
 		w.overSockets(t, multipath, dsl)
 		f := newFlows()
 		w.dialer.upstream.track = f.track
-		conn, err := w.dialer.get(w.ctx, otherServer, 2, time.Now().Add(openTime))
+		conn, err := w.dialer.get(w.ctx, otherServer, 2, time.Now().Add(openTime), proxy.Flow{})
 		must(t, err)
 		must(t, w.dialer.upstream.login(conn))
 		if multipath {

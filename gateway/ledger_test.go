@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tributary/link"
+	"tributary/proxy"
 	"tributary/upkeep"
 )
 
@@ -141,7 +142,7 @@ func TestNothingLeft(t *testing.T) {
 		before, dials := w.spent("lte"), w.dialled()
 		for range 10 {
 			time.Sleep(time.Hour)
-			c, err := w.dialer.get(w.ctx, otherServer, 1, time.Now().Add(openTime))
+			c, err := w.dialer.get(w.ctx, otherServer, 1, time.Now().Add(openTime), proxy.Flow{})
 			if err != nil {
 				t.Fatal(err)
 			}

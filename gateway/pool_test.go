@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tributary/proto/socks"
+	"tributary/proxy"
 )
 
 func TestPoolFills(t *testing.T) {
@@ -170,7 +171,7 @@ func TestRelayDownAndBack(t *testing.T) {
 				}
 				w.set(up)
 				if how == silent { // a new request finds the way, and tells the pool
-					if c, err := w.dialer.get(w.ctx, otherServer, 1, time.Now().Add(openTime)); err != nil {
+					if c, err := w.dialer.get(w.ctx, otherServer, 1, time.Now().Add(openTime), proxy.Flow{}); err != nil {
 						t.Error(err)
 					} else {
 						c.Close()
@@ -365,11 +366,11 @@ func TestGetEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(w.ctx, time.Second)
 		defer cancel()
 		began := time.Now()
-		if _, err := w.dialer.get(ctx, otherServer, 1, time.Now().Add(openTime)); err == nil || time.Since(began) != time.Second {
+		if _, err := w.dialer.get(ctx, otherServer, 1, time.Now().Add(openTime), proxy.Flow{}); err == nil || time.Since(began) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		began = time.Now()
-		if _, err := w.dialer.get(w.ctx, otherServer, 1, time.Now().Add(openTime)); err == nil || time.Since(began) > 5*time.Second {
+		if _, err := w.dialer.get(w.ctx, otherServer, 1, time.Now().Add(openTime), proxy.Flow{}); err == nil || time.Since(began) > 5*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})

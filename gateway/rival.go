@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
+	"net"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -24,29 +24,83 @@ type rival struct {
 	conn   atomic.Pointer[relayConn] // once the request is on its way
 	done   chan struct{}
 	err    error // what became of it; read when done is closed
+
+	order chan struct{} // full while somebody writes to conn
+	upTo  int           // the place in the stream up to which the request went
+	ended bool          // the client's end went with it
 }
 
-var errRivalLate = errors.New("too late for a second request")
+var (
+	errRivalLate = errors.New("too late for a second request")
+
+	// errLost is that one of the requests has reached the relay, and its answer will
+	// not come.
+	errLost = errors.New("the relay's answer was lost")
+)
 
 // flowOf names the stream for a request on conn. Relays that are not ours know no
-// flows.
-func (t *tunnel) flowOf(conn *relayConn) (f proxy.Flow) {
+// flows. What has carried nothing of the client's may be opened again; anything
+// else keeps its name, so that it is not.
+func (t *tunnel) flowOf(conn *relayConn) proxy.Flow {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.flow = f
-	if conn.instance == 0 {
-		return f
+	switch {
+	case t.given > 0 && t.flow != (proxy.Flow{}):
+	case conn.instance == 0:
+		t.flow = proxy.Flow{}
+	default:
+		binary.BigEndian.PutUint64(t.flow[:], conn.instance)
+		rand.Read(t.flow[8:])
 	}
-	if t.nonce == 0 || len(t.sent) == 0 && !t.overflow {
-		// What has carried nothing of the client's may be opened again.
-		var b [8]byte
-		rand.Read(b[:])
-		t.nonce = binary.BigEndian.Uint64(b[:])
+	return t.flow
+}
+
+// sameFlow returns the flow that the next try must have, if any.
+func (t *tunnel) sameFlow() (f proxy.Flow) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.given > 0 {
+		f = t.flow
 	}
-	binary.BigEndian.PutUint64(f[:], conn.instance)
-	binary.BigEndian.PutUint64(f[8:], t.nonce)
-	t.flow = f
 	return f
+}
+
+func (t *tunnel) rivalOf() *rival {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rival
+}
+
+// pass gives a rival what the client has sent at a place of the stream, unless its
+// request had it already. Took is false where there is no rival yet: then its
+// request will have it.
+func (r *rival) pass(at int, p []byte) (n int, err error, took bool) {
+	if r == nil {
+		return 0, nil, false
+	}
+	r.order <- struct{}{}
+	defer func() { <-r.order }()
+	conn := r.conn.Load()
+	switch {
+	case conn == nil:
+		return 0, nil, false
+	case at < r.upTo:
+		return len(p), nil, true
+	}
+	n, err = conn.Write(p)
+	return n, err, true
+}
+
+// passEnd is pass for the client's end.
+func (r *rival) passEnd() {
+	if r == nil {
+		return
+	}
+	r.order <- struct{}{}
+	defer func() { <-r.order }()
+	if conn := r.conn.Load(); conn != nil && !r.ended {
+		conn.CloseWrite()
+	}
 }
 
 // race begins one, if there is none and one can be had.
@@ -56,7 +110,7 @@ func (t *tunnel) race() {
 	if t.rival != nil || t.settled || t.overflow || t.flow == (proxy.Flow{}) {
 		return
 	}
-	r := &rival{done: make(chan struct{})}
+	r := &rival{done: make(chan struct{}), order: make(chan struct{}, 1)}
 	t.rival = r
 	t.dialer.upstream.raced.Add(1)
 	ctx, cancel := context.WithCancel(t.ctx)
@@ -92,11 +146,12 @@ func (t *tunnel) compete(ctx context.Context, r *rival, flow proxy.Flow) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { splice.Abort(conn) })
+	below := conn.stream // second replaces it
+	stop := context.AfterFunc(ctx, func() { splice.Abort(below) })
 	defer stop()
-	base, known := conn.acked()
+	base, known := conn.written()
 	dead := time.AfterFunc(time.Until(t.until), func() {
-		if n, ok := conn.acked(); known && ok && n == base {
+		if n, ok := conn.acked(); known && ok && n <= base {
 			r.cancel()
 		}
 	})
@@ -117,13 +172,14 @@ func (t *tunnel) compete(ctx context.Context, r *rival, flow proxy.Flow) error {
 // on both connections get what it sends.
 func (t *tunnel) second(ctx context.Context, conn *relayConn, r *rival, flow proxy.Flow) error {
 	select {
-	case t.order <- struct{}{}:
+	case r.order <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-t.order }()
+	defer func() { <-r.order }()
 	t.mu.Lock()
-	sent, ended, late := t.sent, t.ended, t.overflow || t.settled
+	sent, late := t.sent, t.overflow || t.settled
+	r.upTo, r.ended = t.given, t.ended
 	t.mu.Unlock()
 	if late {
 		return errRivalLate
@@ -133,35 +189,53 @@ func (t *tunnel) second(ctx context.Context, conn *relayConn, r *rival, flow pro
 		return err
 	}
 	r.conn.Store(conn)
-	return t.send(conn, msg, ended)
+	return t.send(conn, msg, r.ended)
 }
 
 // judge weighs what the tunnel's own connection has said, or failed with, against
 // the rival, if there is one. It returns what is to be done as if it had come from
 // one connection.
 func (t *tunnel) judge(conn *relayConn, err error) (*relayConn, error) {
-	t.mu.Lock()
-	r := t.rival
-	t.mu.Unlock()
-	if r == nil || err == nil || refusedFor(err) {
+	if err == nil || refusedFor(err) {
 		return conn, err
 	}
+	r := t.rivalOf()
+	if r == nil {
+		return conn, undoubled(err)
+	}
 	<-r.done
-	var own, its *proxy.Error
 	switch {
 	case r.err == nil:
 		t.dialer.upstream.won.Add(1)
+		won := r.conn.Load()
+		t.conn.Store(won)
+		if t.closed.Load() { // Close may have met the one before
+			splice.Abort(won)
+			return conn, net.ErrClosed
+		}
 		t.blame(conn)
-		t.conn.Store(r.conn.Load())
 		splice.Abort(conn)
-		return r.conn.Load(), nil
+		return won, nil
 	case refusedFor(r.err):
 		return conn, r.err
-	case errors.As(r.err, &its) && its.Reason == proxy.Duplicate, errors.As(err, &own) && own.Reason == proxy.Duplicate:
-		// One of them has reached the relay, and was lost then.
-		return conn, &proxy.Error{Reason: proxy.RelayUnreachable, Err: fmt.Errorf("the relay's answer was lost: %w", err)}
+	case duplicate(r.err):
+		err = errLost
 	}
-	return conn, err
+	return conn, undoubled(err)
+}
+
+// duplicate reports whether the relay has said that it was asked before.
+func duplicate(err error) bool {
+	var refusal *proxy.Error
+	return errors.As(err, &refusal) && refusal.Reason == proxy.Duplicate
+}
+
+// undoubled turns that into what it means where nobody else is left to win.
+func undoubled(err error) error {
+	if duplicate(err) {
+		return errLost
+	}
+	return err
 }
 
 // hedge begins a race when the relay's kernel has not acknowledged the request in
@@ -193,7 +267,7 @@ func (t *tunnel) unheard(conn *relayConn) bool {
 	n, ok := conn.acked()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return ok && t.baseOK && n == t.base
+	return ok && t.baseOK && n <= t.base
 }
 
 // elsewhere returns a connection that does not need the doubtful links: a warm one
@@ -219,7 +293,7 @@ func (p *pool) takeWhere(does func(*relayConn) bool) *relayConn {
 	p.mu.Unlock()
 	p.poke()
 	if !w.release() {
-		return nil
+		return p.takeWhere(does)
 	}
 	w.probeEvery(keepAlive)
 	return w.relayConn

@@ -63,7 +63,8 @@ type tunnel struct {
 	sent     []byte     // the client's bytes so far
 	overflow bool       // there were too many to keep
 	ended    bool       // the client has ended its direction
-	base     uint64     // what was acknowledged before the request
+	given    int        // how many those are
+	base     uint64     // what was written before the request
 	baseOK   bool
 	nonce    uint64     // names the stream among those of this gateway
 	flow     proxy.Flow // of the request, zero where it has none
@@ -76,7 +77,7 @@ type tunnel struct {
 func (t *tunnel) open() error {
 	for {
 		t.tries++
-		conn, err := t.dialer.get(t.ctx, t.to, t.tries, t.until)
+		conn, err := t.dialer.get(t.ctx, t.to, t.tries, t.until, t.sameFlow())
 		if err != nil {
 			return err
 		}
@@ -102,11 +103,15 @@ func (t *tunnel) open() error {
 
 // request makes conn the tunnel's, and writes the request in one piece.
 func (t *tunnel) request(conn *relayConn) (err error) {
-	base, known := conn.acked()
+	base, known := conn.written()
 	t.mu.Lock()
 	t.base, t.baseOK = base, known
-	sent, ended := t.sent, t.ended
+	sent, ended, lost := t.sent, t.ended, t.overflow
 	t.mu.Unlock()
+	if lost { // between the decision to try again and now
+		t.conn.Store(conn)
+		return errors.New("the client has sent more than was kept")
+	}
 	msg, err := t.message(conn, t.flowOf(conn), sent)
 	t.conn.Store(conn)
 	if err != nil {
@@ -223,7 +228,7 @@ func (t *tunnel) read(conn *relayConn) (err error) {
 // the end it gives up those too.
 func (t *tunnel) giveUpSilence(conn *relayConn, inTheEnd bool) {
 	t.mu.Lock()
-	bare := len(t.sent) == 0 && !t.overflow
+	bare := t.given == 0
 	t.mu.Unlock()
 	if t.unheard(conn) && (bare || inTheEnd) {
 		t.wake(conn)
@@ -243,13 +248,17 @@ func (t *tunnel) wake(conn *relayConn) {
 // replaceable reports whether another connection may be tried after err.
 func (t *tunnel) replaceable(conn *relayConn, err error) bool {
 	t.mu.Lock()
-	bare, overflow := len(t.sent) == 0 && !t.overflow, t.overflow
+	bare, overflow, named := t.given == 0, t.overflow, t.flow != (proxy.Flow{})
 	t.mu.Unlock()
 	switch {
 	case t.closed.Load() || overflow || t.tries >= tries:
 		return false
 	case bare:
 		return true
+	case errors.Is(err, errLost):
+		return false
+	case named:
+		return true // if it has arrived after all, the relay will say so
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return false
 	}
@@ -267,17 +276,11 @@ func (t *tunnel) Write(p []byte) (int, error) {
 	if t.closed.Load() {
 		return 0, net.ErrClosed
 	}
-	kept := t.keep(p)
+	at, kept := t.keep(p)
 	conn := t.conn.Load()
 	n, err := conn.Write(p)
-	t.mu.Lock()
-	r := t.rival
-	t.mu.Unlock()
-	if r != nil && r.conn.Load() != nil {
-		rn, rerr := r.conn.Load().Write(p)
-		if t.conn.Load() != conn { // it has won meanwhile
-			n, err = rn, rerr
-		}
+	if rn, rerr, took := t.rivalOf().pass(at, p); took && (err != nil || t.conn.Load() != conn) {
+		n, err = rn, rerr // it has won, or may
 	}
 	if kept && !t.answered.Load() {
 		return len(p), nil
@@ -285,20 +288,23 @@ func (t *tunnel) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// keep notes bytes of the client for another try; false means that there were too
-// many, and that there will be no other try.
-func (t *tunnel) keep(p []byte) bool {
+// keep notes bytes of the client for another try, and says at which place of the
+// stream they are. False means that there were too many, and that there will be no
+// other try.
+func (t *tunnel) keep(p []byte) (at int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	at = t.given
+	t.given += len(p)
 	switch {
 	case t.settled:
-		return false
-	case t.overflow || len(t.sent)+len(p) > retainMost:
+		return at, false
+	case t.overflow || t.given > retainMost:
 		t.overflow, t.sent = true, nil
-		return false
+		return at, false
 	}
 	t.sent = append(t.sent, p...)
-	return true
+	return at, true
 }
 
 // CloseWrite ends the client's direction.
@@ -310,12 +316,9 @@ func (t *tunnel) CloseWrite() error {
 	defer func() { <-t.order }()
 	t.mu.Lock()
 	t.ended = true
-	r := t.rival
 	t.mu.Unlock()
 	t.conn.Load().CloseWrite() // as in Write
-	if r != nil && r.conn.Load() != nil {
-		r.conn.Load().CloseWrite()
-	}
+	t.rivalOf().passEnd()
 	return nil
 }
 

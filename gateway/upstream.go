@@ -67,6 +67,15 @@ func (c *relayConn) acked() (n uint64, known bool) {
 	return n, err == nil
 }
 
+// written returns what acked will be when all that was written so far has arrived.
+func (c *relayConn) written() (n uint64, known bool) {
+	if c.socket == nil {
+		return 0, false
+	}
+	n, err := mptcp.Written(c.socket)
+	return n, err == nil
+}
+
 // onClose has f called once, while the socket is still open for the last time.
 func (c *relayConn) onClose(f func()) {
 	switch s := c.stream.(type) {

@@ -123,6 +123,11 @@ func TCPInfo(c *net.TCPConn) (Subflow, error) { return tcpInfo(c) }
 // socket that is closed, too.
 func Acked(c *net.TCPConn) (uint64, error) { return acked(c) }
 
+// Written returns how many bytes of payload have been written to a connection so
+// far: what [Acked] will say when all of them have arrived. It is of one moment, and
+// for a side that has not ended its direction.
+func Written(c *net.TCPConn) (uint64, error) { return written(c) }
+
 // Quiet reports whether a connection is open and has nothing to be read: no data,
 // no end, no error. It takes nothing from the connection. Where it cannot be known,
 // outside Linux, it is true.

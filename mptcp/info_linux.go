@@ -151,6 +151,25 @@ func acked(c *net.TCPConn) (n uint64, err error) {
 	return n, nil
 }
 
+func written(c *net.TCPConn) (n uint64, err error) {
+	err = with(c, func(fd int) error {
+		if r, size, err := readInfo(fd); err == nil {
+			if size < unsafe.Offsetof(r.subflowsTotal) {
+				return fmt.Errorf("kernel older than 6.5: %w", errors.ErrUnsupported)
+			}
+			n = min(r.bytesAcked, r.bytesSent) + r.writeSeq - r.sndUna
+			return nil
+		}
+		t, err := readTCPInfo(fd)
+		n = t.Bytes_sent - t.Bytes_retrans + uint64(t.Notsent_bytes)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read written bytes: %w", err)
+	}
+	return n, nil
+}
+
 func quiet(c *net.TCPConn) bool {
 	err := with(c, func(fd int) error {
 		_, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)

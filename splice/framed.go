@@ -127,12 +127,12 @@ func (c *FramedConn) read(p []byte, below func([]byte) (int, error)) (int, error
 				return 0, err
 			}
 		}
-		c.headed = 0
 		c.left = int(c.length[0])<<16 | int(c.length[1])<<8 | int(c.length[2])
-		switch {
-		case c.left > maxFrame:
-			return 0, errFrame
-		case c.left == 0:
+		if c.left > maxFrame {
+			c.left = 0
+			return 0, errFrame // and again at the next call, for headed stays
+		}
+		if c.headed = 0; c.left == 0 {
 			c.mu.Lock()
 			c.ended = true
 			c.mu.Unlock()
@@ -232,6 +232,14 @@ func (c *FramedConn) frame(a, p []byte) error {
 		c.mu.Unlock()
 	}
 	return err
+}
+
+// Bulky reports whether the stream has sent so much that its records became large.
+// The peer's TLS then keeps a buffer of their size for as long as it lives.
+func (c *FramedConn) Bulky() bool {
+	c.write.Lock()
+	defer c.write.Unlock()
+	return c.small >= smallBytes
 }
 
 // Close ends the stream, and the connection unless that can serve another one.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -42,21 +43,23 @@ func TestBrokenSessionIsNotRecycled(t *testing.T) {
 			w := newWorld(t, gateway.Auto)
 			w.recycle()
 			w.used()
+			before := slices.Clone(w.ends)
 			if s.run(t, w, 1) {
 				t.Error("the broken session looks whole")
 			}
 			time.Sleep(time.Second)
-			w.mu.Lock()
-			before := len(w.ends)
-			w.mu.Unlock()
-			w.used()
+			broken := slices.DeleteFunc(w.carried(), func(e *lossy) bool { return !slices.Contains(before, e) })
+			if len(broken) != 1 {
+				t.Fatalf("the session used %d connections", len(broken))
+			}
+			time.Sleep(time.Minute) // until the pool is full again
+			w.carried()
 			if whole := (session{to: "next.test:443", up: 10, down: 10}); !whole.run(t, w, 2) {
 				t.Error("the next session failed")
 			}
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			for _, e := range w.ends[:before] {
-				if c := e.Count().Bytes; c != w.counts[e] && c > 100_000 {
+			time.Sleep(time.Second)
+			for _, e := range w.carried() {
+				if e == broken[0] {
 					t.Error("the connection of the broken session was used again")
 				}
 			}

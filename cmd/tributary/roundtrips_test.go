@@ -162,7 +162,9 @@ func (l *lossy) Write(p []byte) (int, error) {
 }
 
 // used returns how many connections have carried anything since the last call.
-func (w *world) used() (n int) {
+func (w *world) used() int { return len(w.carried()) }
+
+func (w *world) carried() (ends []*lossy) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.counts == nil {
@@ -171,10 +173,10 @@ func (w *world) used() (n int) {
 	for _, e := range w.ends {
 		if c := e.Count().Bytes; c != w.counts[e] {
 			w.counts[e] = c
-			n++
+			ends = append(ends, e)
 		}
 	}
-	return n
+	return ends
 }
 
 // client connects to the gateway, over no distance.
