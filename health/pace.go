@@ -84,10 +84,8 @@ func pace(n need, now time.Duration) time.Duration {
 		case want >= rest:
 		case n.purse <= 0:
 			return rest
-		case n.purse < purseKept && !urgent && now-n.busy >= busyTime:
-			return rest
 		case n.purse < purseKept && !urgent:
-			want = max(want, givenUpPace)
+			want = max(want, restPace) // half of what a day allows
 		}
 	}
 	return min(want, rest)
