@@ -115,59 +115,6 @@ func TestDeathWithOthersAtRest(t *testing.T) {
 		w.one("dsl", Dead, 100*sec+13*ms, 100*ms, 250*ms)
 		w.never("lte", Doubtful)
 	})
-	// It takes too long to wake it.
-	other.wakes = 700 * ms
-	history(t, &world{lines: []*line{dsl(span{from: 100*sec + 13*ms, gone: true}), other}}, func(w *world) {
-		w.until(103 * sec)
-		w.one("dsl", Dead, 100*sec+13*ms, 100*ms, 330*ms)
-		w.never("lte", Doubtful)
-	})
-	// One that costs nothing is kept awake while the other is in use.
-	other.metered = false
-	history(t, &world{lines: []*line{dsl(), other}}, func(w *world) {
-		w.until(60 * sec)
-		if w.sent["lte"] < 50 || w.sent["lte"] > 100 {
-			t.Errorf("%d probes in a minute", w.sent["lte"])
-		}
-	})
-}
-
-// Loss that stays is one doubt, and not a new one with each probe.
-func TestLossy(t *testing.T) {
-	history(t, &world{lines: []*line{dsl(span{from: 10 * sec, rtt: 40 * ms, loss: 0.1}, span{from: 70 * sec, rtt: 40 * ms}), lte(span{rtt: 60 * ms, loss: 0.01})}}, func(w *world) {
-		w.until(69 * sec)
-		w.is("dsl", Doubtful, Lossy)
-		if n := len(w.became("dsl", Doubtful, 0)); n > 2 {
-			t.Errorf("doubtful %d times", n)
-		}
-		for _, d := range w.Decisions() {
-			if d.Link == "lte" && d.Reason == Lossy {
-				t.Errorf("1 %% of loss: %s", d.Why)
-			}
-		}
-		w.until(78 * sec)
-		w.is("dsl", Alive, Answers)
-		w.never("dsl", Dead)
-	})
-}
-
-// A modem at rest gets a channel first, which takes longer than any answer.
-func TestWaking(t *testing.T) {
-	l := lte()
-	l.busy, l.metered, l.wakes = nil, true, 700*ms
-	history(t, &world{lines: []*line{dsl(), l}}, func(w *world) {
-		for minute := range 10 {
-			w.until(time.Duration(minute)*time.Minute + 20*sec)
-			if minute%3 == 0 {
-				w.Hurry("lte")
-			}
-		}
-		w.never("lte", Dead)
-		w.never("lte", Doubtful)
-		if s := w.Status()[1]; s.Jitter > 20*ms {
-			t.Errorf("jitter %v", s.Jitter)
-		}
-	})
 }
 
 // Loss that grows makes a link doubtful long before it is dead.
@@ -339,18 +286,6 @@ func TestAllLinksOut(t *testing.T) {
 		w.is("lte", Alive, Answers)
 		w.is("dsl", Dead, Silent)
 	})
-	// Also if it has died often.
-	history(t, &world{lines: []*line{
-		dsl(span{from: 20500 * ms, gone: true}),
-		lte(span{from: 10 * sec, gone: true}, span{from: 11500 * ms, rtt: 60 * ms}, span{from: 14 * sec, gone: true}, span{from: 15500 * ms, rtt: 60 * ms},
-			span{from: 18 * sec, gone: true}, span{from: 19500 * ms, rtt: 60 * ms}),
-	}}, func(w *world) {
-		w.until(20500 * ms)
-		w.is("lte", Dead, HeldDown)
-		w.until(20900 * ms)
-		w.is("lte", Alive, Answers)
-		w.is("dsl", Dead, Silent)
-	})
 }
 
 // There is nobody to vouch for the relay.
@@ -411,7 +346,7 @@ func TestSuspended(t *testing.T) {
 		}
 	})
 	// The monotonic clock stands still while a host sleeps; the links do not.
-	history(t, &world{lines: []*line{dsl(span{from: 20 * sec, gone: true}, span{from: 20*sec + 165*ms, rtt: 40 * ms}), lte()}}, func(w *world) {
+	history(t, &world{lines: []*line{dsl(span{from: 20 * sec, gone: true}, span{from: 20*sec + 120*ms, rtt: 40 * ms}), lte(span{from: 20 * sec, gone: true}, span{from: 20*sec + 10*ms, rtt: 60 * ms})}}, func(w *world) {
 		w.until(20*sec + 60*ms)
 		w.mu.Lock()
 		w.wall = func() time.Time { return time.Now().Round(0).Add(8 * time.Hour) }
@@ -458,13 +393,6 @@ func TestMeteredDay(t *testing.T) {
 				t.Logf("lte %d bytes, dsl %d bytes, %d and %d probes", s[0].Bytes, s[1].Bytes, w.sent["lte"], w.sent["dsl"])
 				if s[0].Bytes > 3_000_000/8 || s[1].Bytes > 3_000_000/8 && l.busy == nil {
 					t.Error("more than 3 MB a day")
-				}
-				// There is some left for what matters.
-				before := w.sent["lte"]
-				w.Hurry("lte")
-				w.until(3*time.Hour + sec)
-				if n := w.sent["lte"] - before; n < 15 && name != "dead" {
-					t.Errorf("%d probes in a hurried second", n)
 				}
 			})
 		})

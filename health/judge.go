@@ -82,7 +82,7 @@ type standing struct {
 	turned  time.Duration // when the reason last changed
 	deaf    bool          // probes say nothing, until one is answered
 	bad     time.Duration // when there was last a fault
-	amnesty time.Duration // when it was last dead or unknown, or all were silent: what was lost before counts no more
+	amnesty time.Duration // when it was last dead, or all links were silent: what was lost before counts no more
 	falls   int           // how often it died without being steady between
 	fell    time.Duration
 	rose    time.Duration // when it last came back
@@ -128,7 +128,7 @@ func judge(links []observed, now time.Duration) []standing {
 		allSilent = allSilent || reason == RelaySilent
 	}
 	for i := range out {
-		if allSilent || out[i].State == Dead || out[i].State == Unknown {
+		if allSilent || out[i].State == Dead {
 			out[i].amnesty = now
 		}
 	}

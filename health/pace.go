@@ -84,8 +84,10 @@ func pace(n need, now time.Duration) time.Duration {
 		case want >= rest:
 		case n.purse <= 0:
 			return rest
+		case n.purse < purseKept && !urgent && now-n.busy >= busyTime:
+			return rest
 		case n.purse < purseKept && !urgent:
-			want = max(want, restPace) // half of what a day allows
+			want = max(want, givenUpPace)
 		}
 	}
 	return min(want, rest)

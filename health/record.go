@@ -132,18 +132,17 @@ func (r *record) echo(sequence uint32, sent, now time.Duration) bool {
 	return true
 }
 
-// measure takes a round trip into the estimates, unless it was to wake the link and
-// shows it.
+// measure takes a round trip into the estimates. What it takes to wake a link says
+// little of how much its round trips differ.
 func (r *record) measure(s *sample, now time.Duration) {
 	if r.rtt == 0 {
 		r.rtt, r.jitter = s.rtt, s.rtt/8
 		r.minNow, r.minOld, r.minSince = s.rtt, s.rtt, now
 		return
 	}
-	if s.asleep && s.rtt > r.patience(false) {
-		return
+	if !s.asleep {
+		r.jitter += ((s.rtt - r.rtt).Abs() - r.jitter) / 4
 	}
-	r.jitter += ((s.rtt - r.rtt).Abs() - r.jitter) / 4
 	r.rtt += (s.rtt - r.rtt) / 8
 	if now-r.minSince >= minSpan/2 {
 		r.minOld, r.minNow, r.minSince = r.minNow, s.rtt, now

@@ -41,7 +41,6 @@ type line struct {
 	metered bool
 	spans   []span
 	busy    [][2]time.Duration // when traffic flows, over a line that is not gone
-	wakes   time.Duration      // what a probe after 10 s of silence waits for, if nothing flows
 	rate    uint64             // bytes a second of that, 1 MB/s if 0
 }
 
@@ -237,8 +236,6 @@ type wireConn struct {
 	net.Conn
 	world  *world
 	line   *line
-	last   time.Duration // when something was sent
-	awake  time.Duration // from when on nothing has to wait
 	in     chan []byte
 	closed chan struct{}
 	once   sync.Once
@@ -258,11 +255,6 @@ func (c *wireConn) Write(b []byte) (int, error) {
 	if s.spread > 0 {
 		rtt += time.Duration(w.random.Int64N(int64(s.spread)))
 	}
-	if now-c.last > 10*time.Second && !c.line.flows(now) {
-		c.awake = now + c.line.wakes
-	}
-	c.last = now
-	rtt += max(0, c.awake-now)
 	there, back := now+rtt/2, now+rtt
 	if w.away(there) || s.gone || s.deaf || w.random.Float64() < s.loss || c.line.at(there).gone || c.line.at(back).gone {
 		return len(b), nil

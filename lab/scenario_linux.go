@@ -37,7 +37,7 @@ func Scenarios() []Scenario {
 			About: "what opening a connection costs: direct, SOCKS5 step by step, pipelined, through the gateway"},
 		{Name: "recycled", Takes: 60 * time.Second, run: recycled,
 			About: "answers on connections that have carried sessions before, against fresh ones and warm ones"},
-		{Name: "raced", Takes: 50 * time.Second, run: raced,
+		{Name: "raced", Takes: 35 * time.Second, run: raced,
 			About: "requests while the best link loses all packets, or some, and nothing tells of it"},
 		{Name: "rate", Takes: 27 * time.Second, length: 500 * time.Millisecond, run: peerRate,
 			About: "how many connections a second the relay opens, beside another proxy"},
