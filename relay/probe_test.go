@@ -59,7 +59,7 @@ func TestProbeAnswered(t *testing.T) {
 			for _, host := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "::1"} {
 				p := newProbing(t, netip.AddrPortFrom(netip.MustParseAddr(host), port), r.account)
 				b := p.AppendRequest(nil, probe.Request{Sequence: 7, Time: 8})
-				e, err := p.ask(t, b, 300*time.Millisecond)
+				e, err := p.ask(t, b, 2*time.Second)
 				if err != nil {
 					continue
 				}
