@@ -113,4 +113,9 @@ func (c *relayConn) waiting() (links []netip.Addr) {
 
 // Doubt tells that the link of a local address may be failing. For a while,
 // requests are sent over two links at once.
-func (g *Gateway) Doubt(link netip.Addr) { g.upstream.doubts.cast(link, doubtTime) }
+func (g *Gateway) Doubt(link netip.Addr) {
+	g.upstream.doubts.cast(link, doubtTime)
+	if g.monitor != nil {
+		g.monitor.Suspect(g.linkAt(link))
+	}
+}

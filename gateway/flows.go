@@ -23,7 +23,8 @@ type flows struct {
 	conns map[*net.TCPConn]*followed
 	past  map[netip.Addr]traffic
 
-	doubt func(link netip.Addr) // told of links whose subflows ail; may be nil
+	ailing map[netip.Addr]bool   // links whose subflows ail, of which doubt was not told yet
+	doubt  func(link netip.Addr) // is told of them; may be nil
 }
 
 // A followed connection is one that is open.
@@ -62,7 +63,7 @@ const (
 func (v verdict) String() string { return [...]string{"unknown", "ok", "stripped", "blocked"}[v] }
 
 func newFlows() *flows {
-	return &flows{conns: make(map[*net.TCPConn]*followed), past: make(map[netip.Addr]traffic)}
+	return &flows{conns: make(map[*net.TCPConn]*followed), past: make(map[netip.Addr]traffic), ailing: make(map[netip.Addr]bool)}
 }
 
 // track follows a connection until it closes.
@@ -90,7 +91,14 @@ func (f *flows) run(ctx context.Context) {
 			for c := range f.conns {
 				f.sample(c)
 			}
+			ailing := f.ailing
+			f.ailing = make(map[netip.Addr]bool)
 			f.mu.Unlock()
+			for link := range ailing {
+				if f.doubt != nil {
+					f.doubt(link)
+				}
+			}
 		}
 	}
 }
@@ -125,8 +133,8 @@ func (f *flows) sample(c *net.TCPConn) {
 		}
 		key := subflowKey{s.Local, s.Remote}
 		now[key] = s
-		if f.doubt != nil && ails(known.live[key], s) {
-			f.doubt(s.Local.Addr())
+		if ails(known.live[key], s) {
+			f.ailing[s.Local.Addr()] = true
 		}
 		delete(known.live, key)
 		f.hear(s, full.Fallback)

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"tributary/health"
 	"tributary/link"
 	"tributary/mptcp"
 	"tributary/proto/join"
@@ -59,6 +60,7 @@ type Gateway struct {
 	upstream *upstream
 	pool     *pool
 	flows    *flows
+	monitor  *health.Monitor // nil where there are no links
 	sessions proxy.Sessions
 	slots    chan struct{} // one for each client connection there may be
 }
@@ -88,6 +90,8 @@ func New(config Config) (*Gateway, error) {
 		shadow: shadow{port: config.Relay.Shadowsocks},
 	}
 	g.flows.doubt = g.Doubt
+	g.monitor = g.newMonitor()
+	g.upstream.suspect = g.suspect
 	g.pool = g.newPool()
 	memory := newMemory(config.Opening)
 	g.sessions = proxy.Sessions{
@@ -117,6 +121,10 @@ func (g *Gateway) Serve(ctx context.Context) error {
 		}
 	})
 	helpers.Go(func() { g.flows.run(live) })
+	if g.monitor != nil {
+		helpers.Go(func() { g.monitor.Run(live) })
+		helpers.Go(func() { g.watchLinks(live) })
+	}
 	helpers.Go(func() { g.followLinks(ctx) })
 	context.AfterFunc(ctx, func() { g.listener.Close() })
 

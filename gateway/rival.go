@@ -244,8 +244,12 @@ func (t *tunnel) hedge(conn *relayConn) {
 	if !t.unheard(conn) {
 		return
 	}
+	u := t.dialer.upstream
 	for _, link := range conn.waiting() {
-		t.dialer.upstream.doubts.cast(link, hedgeTime)
+		u.doubts.cast(link, hedgeTime)
+		if u.suspect != nil {
+			u.suspect(link)
+		}
 	}
 	t.race()
 }

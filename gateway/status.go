@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"tributary/health"
 	"tributary/link"
 	"tributary/mptcp"
 	"tributary/upkeep"
@@ -53,6 +54,13 @@ type LinkStatus struct {
 	Addresses []string `json:"addresses"`
 	Since     string   `json:"since,omitempty"`
 	Note      string   `json:"note,omitempty"`
+	// Health is what probes and traffic say: "alive", "doubtful", "dead" or "unknown",
+	// HealthWhy the evidence, and ProbeLoss the percentage of the last probes that was
+	// not answered.
+	Health    string  `json:"health"`
+	HealthWhy string  `json:"health_why,omitempty"`
+	JitterMs  float64 `json:"jitter_ms"`
+	ProbeLoss float64 `json:"probe_loss"`
 	// UpkeepBytes are those of the last 24 hours that warm connections have taken
 	// for themselves, as IP packets both ways; Metered is whether there is a budget
 	// for that.
@@ -108,12 +116,18 @@ func (g *Gateway) Status() Status {
 		s.LinkCare = why
 	}
 	by := g.flows.byAddress()
+	seen := map[string]health.Status{}
+	for _, h := range g.monitor.Status() {
+		seen[h.Name] = h
+	}
 	for _, l := range g.config.Links.Links() {
 		t := linkOf(l, by)
+		h := seen[l.Name]
 		ls := LinkStatus{
 			Name: l.Name, Mode: l.Mode.String(), State: l.State.String(), Note: l.Note,
 			RTTms: ms(t.rtt), BytesUp: t.up, BytesDown: t.down, MPTCP: t.multipath.String(),
 			Addresses: []string{}, Since: stamp(l.Since), Metered: l.Metered,
+			Health: h.Verdict.State.String(), HealthWhy: h.Verdict.Why, JitterMs: ms(h.Jitter), ProbeLoss: h.Loss,
 		}
 		var short string
 		ls.UpkeepBytes, short = g.pool.upkeepOf(l)

@@ -105,6 +105,7 @@ type upstream struct {
 	dial    Dial
 	shadow  shadow
 	doubts  doubts
+	suspect func(netip.Addr) // told of links on which a request waits; may be nil
 
 	raced, won atomic.Int64 // requests that had a rival, and those that it won
 

@@ -1,0 +1,153 @@
+package gateway
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"tributary/health"
+	"tributary/link"
+	"tributary/mptcp"
+)
+
+// newMonitor makes what watches the links. Without links of ours there is nothing
+// to be done about what it would see.
+func (g *Gateway) newMonitor() *health.Monitor {
+	if g.config.Links == nil {
+		return nil
+	}
+	return health.New(health.Config{
+		Secret: g.config.Relay.Secret, Relay: g.upstream.known, Links: g.probed, LastHeard: g.lastHeard, Log: g.config.Log,
+	})
+}
+
+// known returns the addresses of the relay that need no resolver.
+func (u *upstream) known() []netip.AddrPort {
+	if a, err := netip.ParseAddr(u.to.Host); err == nil {
+		return []netip.AddrPort{netip.AddrPortFrom(a.Unmap(), u.to.Port)}
+	}
+	if a := u.lastGood.Load(); a != nil {
+		return []netip.AddrPort{netip.AddrPortFrom(*a, u.to.Port)}
+	}
+	return nil
+}
+
+// probed returns the links that lead somewhere, as far as the kernel knows.
+func (g *Gateway) probed() (all []health.Link) {
+	if !g.managed() {
+		return nil
+	}
+	for _, l := range g.config.Links.Links() {
+		if l.State == link.Up || l.State == link.Silent {
+			all = append(all, health.Link{Name: l.Name, Addrs: l.Addrs, Metered: l.Metered})
+		}
+	}
+	return all
+}
+
+// linkAt returns the name of the link with an address, or "".
+func (g *Gateway) linkAt(a netip.Addr) string {
+	for _, l := range g.config.Links.Links() {
+		for _, own := range l.Addrs {
+			if own == a {
+				return l.Name
+			}
+		}
+	}
+	return ""
+}
+
+// lastHeard returns when the relay was last heard over a link by a subflow.
+func (g *Gateway) lastHeard(name string) (at time.Time) {
+	ages := g.flows.ages()
+	for _, l := range g.config.Links.Links() {
+		if l.Name != name {
+			continue
+		}
+		for _, a := range l.Addrs {
+			if age, ok := ages[a]; ok && time.Now().Add(-age).After(at) {
+				at = time.Now().Add(-age)
+			}
+		}
+	}
+	return at
+}
+
+// ages returns how long ago something was last received over each local address,
+// by the subflows of now.
+func (f *flows) ages() map[netip.Addr]time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make(map[netip.Addr]time.Duration)
+	for c := range f.conns {
+		full, err := mptcp.FullInfo(c)
+		if err != nil {
+			continue
+		}
+		for _, s := range full.Subflows {
+			if s.State != mptcp.Established {
+				continue
+			}
+			age := min(s.LastDataRecv, s.LastAckRecv)
+			if old, ok := all[s.Local.Addr()]; !ok || age < old {
+				all[s.Local.Addr()] = age
+			}
+		}
+	}
+	return all
+}
+
+// watchLinks tells the monitor what the links carry, and the kernel what the
+// monitor says of them, until ctx ends.
+func (g *Gateway) watchLinks(ctx context.Context) {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	carried := map[string]uint64{}
+	for {
+		select {
+		case <-ctx.Done():
+			g.config.Links.SetHealth(nil)
+			return
+		case <-g.monitor.Changed():
+			g.apply()
+		case <-g.config.Links.Changed():
+			g.monitor.Hurry("")
+			g.apply()
+		case <-tick.C:
+			by := g.flows.byAddress()
+			for _, l := range g.config.Links.Links() {
+				t := linkOf(l, by)
+				if sum := t.up + t.down; sum != carried[l.Name] {
+					g.monitor.Busy(l.Name, sum-carried[l.Name])
+					carried[l.Name] = sum
+				}
+			}
+		}
+	}
+}
+
+// suspect has a link looked at on which a request waits.
+func (g *Gateway) suspect(a netip.Addr) {
+	if g.monitor != nil {
+		g.monitor.Suspect(g.linkAt(a))
+	}
+}
+
+// apply acts on the verdicts: a dead link loses its endpoint; over a doubtful one
+// requests do not go alone.
+func (g *Gateway) apply() {
+	now := map[string]link.Health{}
+	for _, l := range g.probed() {
+		switch v := g.monitor.Verdict(l.Name); v.State {
+		case health.Dead:
+			now[l.Name] = link.Health{Dead: true, Why: v.Why}
+		case health.Doubtful:
+			for _, a := range l.Addrs {
+				g.upstream.doubts.cast(a, doubtTime)
+			}
+		}
+	}
+	if err := g.config.Links.SetHealth(now); err != nil {
+		g.config.Log.Warn("links could not be followed", "err", err)
+	}
+}
