@@ -1,6 +1,9 @@
 package gateway
 
-import "tributary/splice"
+import (
+	"tributary/mptcp"
+	"tributary/splice"
+)
 
 // begin has the connection carry one stream, and gives it back when both
 // directions of that have ended in good order: its congestion windows have grown
@@ -10,6 +13,9 @@ import "tributary/splice"
 func (c *relayConn) begin(hello []byte, back func(*relayConn) bool) bool {
 	if c.instance == 0 {
 		return false
+	}
+	if c.socket != nil {
+		mptcp.RenewCongestion(c.socket) // at worst an upload is slow
 	}
 	next := *c // what is still done to c must not reach its next stream
 	next.pending = false

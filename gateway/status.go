@@ -117,8 +117,10 @@ func (g *Gateway) Status() Status {
 	}
 	by := g.flows.byAddress()
 	seen := map[string]health.Status{}
-	for _, h := range g.monitor.Status() {
-		seen[h.Name] = h
+	if g.monitor != nil {
+		for _, h := range g.monitor.Status() {
+			seen[h.Name] = h
+		}
 	}
 	for _, l := range g.config.Links.Links() {
 		t := linkOf(l, by)

@@ -93,7 +93,7 @@ func (r *recycledRun) fetches(ctx context.Context, way string, size int64, args 
 		return nil, 0, err
 	}
 	runs := map[string]*samples{}
-	if err := r.add(ctx, runs, way, sizedURL, append(args, "--size", fmt.Sprint(size))...); err != nil {
+	if err := r.collect(ctx, runs, way, sizedURL, append(args, "--size", fmt.Sprint(size))...); err != nil {
 		return nil, 0, err
 	}
 	after, err := r.Status(ctx)
@@ -119,17 +119,6 @@ func (r *recycledRun) onNew(ctx context.Context, size int64, n int) (*samples, e
 	r.count[0] += int64(n)
 	r.recycled[0] += recycled
 	return s, err
-}
-
-// discard has sessions end with a reset until one gets a connection that has carried
-// none before.
-func (r *recycledRun) discard(ctx context.Context) error {
-	for {
-		_, recycled, err := r.fetches(ctx, WayWarm, 1, "--reset", "--count", "1")
-		if err != nil || recycled == 0 {
-			return err
-		}
-	}
 }
 
 // again has sessions follow one another. The first one is not counted.

@@ -203,9 +203,9 @@ func TestSetup(t *testing.T) {
 	if r.Setup == nil {
 		t.Fatal("no setup times")
 	}
-	ways, bursts := 3, 3
+	ways, bursts := 4, 3
 	if r.Setup.Peer != "" {
-		ways, bursts = 4, 5
+		ways, bursts = 5, 5
 	}
 	if len(r.Setup.Curve) != 2*len(r.Setup.Ways) || len(r.Setup.Sizes) != 2*ways || len(r.Setup.Burst) != bursts {
 		t.Fatalf("%+v", r.Setup)

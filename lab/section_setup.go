@@ -10,7 +10,8 @@ func (s *SetupTimes) WriteSection(w io.Writer) {
 	fmt.Fprint(w, "### Setup time against the round trip\n\n![Setup time against the round trip](figures/setup.svg)\n\n")
 	s.WriteCurve(w)
 	fmt.Fprint(w, "\nMedian and 95th percentile in ms. \"SOCKS5\" goes step by step over Multipath TCP, to a server without a password and to our\n"+
-		"relay in clear text with one; \"pipelined\" sends all of it at once. \"Cold\" are requests that found no warm connection.\n\n"+
+		"relay in clear text with one; \"pipelined\" sends all of it at once. \"Cold\" are requests that found no warm connection;\n"+
+		"\"recycled\" ones go over a connection that has carried a session before, which \"warm\" ones have not.\n\n"+
 		s.aboutPeer()+
 		"### Where the time goes\n\n![SOCKS5 step by step](figures/ladder-socks5.svg)\n\n![Tributary, warm](figures/ladder-warm.svg)\n\n"+
 		"### Completion time by size\n\n![Completion time by size](figures/completion-by-size.svg)\n\n")

@@ -84,7 +84,7 @@ func setupWith(ctx context.Context, t *trial, lengths setupLengths) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	r.Setup.Ways = r.withPeer([]string{WayDirect, WayPassword, WayOpen, WayPipelined, WayCold, WayWarm, WayHTTP}, WayPeer, WayPeerMux)
+	r.Setup.Ways = r.withPeer([]string{WayDirect, WayPassword, WayOpen, WayPipelined, WayCold, WayWarm, WayHTTP, WayRecycled}, WayPeer, WayPeerMux)
 	for _, rtt := range lengths.rtts {
 		if err := r.curve(ctx, rtt); err != nil {
 			return fmt.Errorf("at R = %v: %w", rtt, err)
@@ -174,7 +174,7 @@ func (r *setupRun) by(way string) []string {
 		return []string{"--mptcp", "--via", r.password}
 	case WayPipelined:
 		return []string{"--mptcp", "--pipelined", "--via", r.password}
-	case WayCold, WayWarm:
+	case WayCold, WayWarm, WayRecycled:
 		return []string{"--via", r.Proxy("socks5")}
 	case WayHTTP:
 		return []string{"--via", r.Proxy("http")}
@@ -227,8 +227,18 @@ type samples struct {
 	count, failed int
 }
 
-// add runs the instrument when the pool is filled, and enters what it finds.
+// add runs the instrument when the pool is filled with connections that have the
+// past which belongs to the way, and enters what it finds.
 func (r *setupRun) add(ctx context.Context, runs map[string]*samples, way, url string, args ...string) error {
+	more, err := r.past(ctx, way, url, args)
+	if err != nil {
+		return err
+	}
+	return r.collect(ctx, runs, way, url, append(more, args...)...)
+}
+
+// collect runs the instrument when the pool is filled, and enters what it finds.
+func (r *setupRun) collect(ctx context.Context, runs map[string]*samples, way, url string, args ...string) error {
 	if err := r.Warm(ctx); err != nil {
 		return err
 	}
@@ -248,6 +258,43 @@ func (r *setupRun) add(ctx context.Context, runs map[string]*samples, way, url s
 		s.first, s.last = append(s.first, sample.FirstByteMs), append(s.last, sample.LastByteMs)
 	}
 	return nil
+}
+
+// past gives the pool's connections the past that belongs to a way, and returns the
+// instrument's arguments for that: a session that ends with a reset leaves its
+// connection to nobody.
+func (r *setupRun) past(ctx context.Context, way, url string, args []string) (more []string, err error) {
+	switch way {
+	case WayRecycled:
+		if i := slices.Index(args, "--size"); i >= 0 {
+			more = args[i : i+2]
+		}
+		if err = r.collect(ctx, map[string]*samples{}, way, url, append([]string{"--count", "1"}, more...)...); err == nil {
+			err = sleep(ctx, recycledPause)
+		}
+		return []string{"--pause", recycledPause.String()}, err
+	case WayWarm, WayHTTP:
+		return []string{"--reset"}, r.discard(ctx)
+	}
+	return nil, nil
+}
+
+// discard has sessions end with a reset until one gets a connection that has carried
+// none before.
+func (r *setupRun) discard(ctx context.Context) error {
+	for {
+		before, err := r.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.collect(ctx, map[string]*samples{}, WayWarm, helloURL, "--reset", "--count", "1"); err != nil {
+			return err
+		}
+		after, err := r.Status(ctx)
+		if err != nil || after.Pool.Recycled == before.Pool.Recycled {
+			return err
+		}
+	}
 }
 
 // A pool is drained within drainTime by one request more than it has connections:
@@ -270,7 +317,7 @@ func (r *setupRun) cold(ctx context.Context, runs map[string]*samples, count int
 			return err
 		}
 		burst := map[string]*samples{}
-		if err := r.add(ctx, burst, WayWarm, helloURL, "--burst", fmt.Sprintf("%d/%s", before.Pool.Warm+1, drainTime)); err != nil {
+		if err := r.collect(ctx, burst, WayWarm, helloURL, "--reset", "--burst", fmt.Sprintf("%d/%s", before.Pool.Warm+1, drainTime)); err != nil {
 			return err
 		}
 		after, err := r.Status(ctx)
@@ -318,7 +365,7 @@ func (r *setupRun) size(ctx context.Context, size int64) error {
 	}
 	perConnection := 150*time.Millisecond + time.Duration(float64(size)*8/35e6*float64(time.Second))
 	r.step(time.Duration(4*count)*perConnection, "%s each way", measure.SizeText(size))
-	ways := r.withPeer(comparedWays, WayPeer)
+	ways := append(r.withPeer(comparedWays, WayPeer), WayRecycled)
 	runs := map[string]*samples{}
 	for range rounds {
 		for _, way := range ways {

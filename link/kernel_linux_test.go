@@ -137,7 +137,7 @@ func TestKernelApplyAndRestore(t *testing.T) {
 	sysctlIs(t, pathBlackhole, "0")
 	sysctlIs(t, pathSynRetrans, "32")
 	sysctlIs(t, pathClose, "300")
-	sysctlIs(t, pathUnsent, "65536")
+	sysctlIs(t, pathUnsent, "131072")
 	sysctlIs(t, pathFilter("dsl"), "2")
 	sysctlIs(t, pathFilter("lte"), "0")
 	if v, _ := readSysctl(pathWmem); !strings.HasSuffix(v, "\t16777216") {

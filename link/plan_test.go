@@ -71,7 +71,7 @@ func TestPlanText(t *testing.T) {
 			sysctl -w net.mptcp.close_timeout=300
 			sysctl -w net.ipv4.tcp_rmem="4096 1048576 16777216"
 			sysctl -w net.ipv4.tcp_wmem="4096 16384 16777216"
-			sysctl -w net.ipv4.tcp_notsent_lowat=65536
+			sysctl -w net.ipv4.tcp_notsent_lowat=131072
 			sysctl -w net.ipv4.conf.wwan0.rp_filter=2
 			ip mptcp limits set subflows 2 add_addr_accepted 2
 			ip route replace 192.168.1.0/24 dev eth1 table 7403 proto 74
@@ -384,7 +384,7 @@ func TestPlanOfARelay(t *testing.T) {
 		"sysctl -w net.mptcp.close_timeout=300",
 		`sysctl -w net.ipv4.tcp_rmem="4096 1048576 16777216"`,
 		`sysctl -w net.ipv4.tcp_wmem="4096 16384 16777216"`,
-		`sysctl -w net.ipv4.tcp_notsent_lowat=65536`,
+		`sysctl -w net.ipv4.tcp_notsent_lowat=131072`,
 		"ip mptcp limits set subflows 8 add_addr_accepted 8",
 	}
 	if got := p.lines(); !slices.Equal(got, want) || len(p.links) != 0 {

@@ -51,7 +51,7 @@ func isMultipath(*net.TCPConn) bool            { return false }
 func info(*net.TCPConn) (Connection, error)    { return Connection{}, errHere("MPTCP_INFO") }
 func fullInfo(*net.TCPConn) (Full, error)      { return Full{}, errHere("MPTCP_FULL_INFO") }
 func tcpInfo(*net.TCPConn) (Subflow, error)    { return Subflow{}, errHere("TCP_INFO") }
-func written(*net.TCPConn) (uint64, error) { return 0, errHere("written bytes") }
+func written(*net.TCPConn) (uint64, error)     { return 0, errHere("written bytes") }
 func acked(*net.TCPConn) (uint64, error)       { return 0, errHere("acknowledged bytes") }
 func quiet(*net.TCPConn) bool                  { return true }
 func setCongestion(*net.TCPConn, string) error { return errHere("congestion control") }
