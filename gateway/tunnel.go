@@ -66,7 +66,6 @@ type tunnel struct {
 	given    int        // how many those are
 	base     uint64     // what was written before the request
 	baseOK   bool
-	nonce    uint64     // names the stream among those of this gateway
 	flow     proxy.Flow // of the request, zero where it has none
 	rival    *rival     // asks for the same
 	settled  bool       // the answer has come
