@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -39,13 +40,15 @@ var (
 )
 
 // flowOf names the stream for a request on conn. Relays that are not ours know no
-// flows. What has carried nothing of the client's may be opened again; anything
-// else keeps its name, so that it is not.
+// flows. What has carried nothing of the client's, or was not delivered before the
+// relay started anew, may be opened again; anything else keeps its name, so that it
+// is not.
 func (t *tunnel) flowOf(conn *relayConn) proxy.Flow {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	other := conn.instance != binary.BigEndian.Uint64(t.flow[:])
 	switch {
-	case t.given > 0 && t.flow != (proxy.Flow{}):
+	case t.given > 0 && t.flow != (proxy.Flow{}) && !(other && t.undelivered):
 	case conn.instance == 0:
 		t.flow = proxy.Flow{}
 	default:
@@ -59,7 +62,7 @@ func (t *tunnel) flowOf(conn *relayConn) proxy.Flow {
 func (t *tunnel) sameFlow() (f proxy.Flow) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.given > 0 {
+	if t.given > 0 && !t.undelivered {
 		f = t.flow
 	}
 	return f
@@ -195,7 +198,7 @@ func (t *tunnel) second(ctx context.Context, conn *relayConn, r *rival, flow pro
 // judge weighs what the tunnel's own connection has said, or failed with, against
 // the rival, if there is one. It returns what is to be done as if it had come from
 // one connection.
-func (t *tunnel) judge(conn *relayConn, err error) (*relayConn, error) {
+func (t *tunnel) judge(conn *relayConn, err error, broke bool) (*relayConn, error) {
 	if err == nil || refusedFor(err) {
 		return conn, err
 	}
@@ -218,10 +221,16 @@ func (t *tunnel) judge(conn *relayConn, err error) (*relayConn, error) {
 		return won, nil
 	case refusedFor(r.err):
 		return conn, r.err
-	case duplicate(r.err):
+	case duplicate(r.err) && !broke:
 		err = errLost
 	}
 	return conn, undoubled(err)
+}
+
+// broke reports whether the request broke with its connection before the relay's
+// kernel had any of it. (That nothing was acknowledged in time says less.)
+func (t *tunnel) broke(conn *relayConn, err error) bool {
+	return !errors.Is(err, os.ErrDeadlineExceeded) && t.unheard(conn)
 }
 
 // duplicate reports whether the relay has said that it was asked before.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,8 +66,11 @@ type tunnel struct {
 	base     uint64     // what was written before the request
 	baseOK   bool
 	flow     proxy.Flow // of the request, zero where it has none
-	rival    *rival     // asks for the same
-	settled  bool       // the answer has come
+	// undelivered is that the request broke with its connection before the relay's
+	// kernel had any of it. Then another run of the relay may open the stream, too.
+	undelivered bool
+	rival       *rival // asks for the same
+	settled     bool   // the answer has come
 }
 
 // open gets a connection and writes the request on it, with what the client has
@@ -94,6 +96,9 @@ func (t *tunnel) open() error {
 			return nil
 		}
 		splice.Abort(conn) // the write failed: nothing was delivered
+		t.mu.Lock()
+		t.undelivered = true
+		t.mu.Unlock()
 		if t.tries >= tries {
 			return t.dialer.upstream.failed(fmt.Errorf("send request to relay: %w", err))
 		}
@@ -153,7 +158,9 @@ func (t *tunnel) send(conn *relayConn, msg []byte, ended bool) error {
 func (t *tunnel) Settle() (splice.Conn, error) {
 	for {
 		conn := t.conn.Load()
-		conn, err := t.judge(conn, t.answer(conn))
+		err := t.answer(conn)
+		broke := err != nil && t.broke(conn, err) // now: its kernel may acknowledge what nobody reads
+		conn, err = t.judge(conn, err, broke)
 		if err == nil {
 			t.dialer.memory.learn(t.to, nil)
 			return t.settle(conn)
@@ -166,7 +173,7 @@ func (t *tunnel) Settle() (splice.Conn, error) {
 			splice.Abort(conn) // a goodbye would wait for what the client is sending
 			return nil, err
 		}
-		again := t.replaceable(conn, err) // asks the socket, so before it is closed
+		again := t.replaceable(err, broke)
 		if conn.tls == nil && !t.closed.Load() {
 			t.dialer.upstream.shadow.failed(true)
 		}
@@ -245,7 +252,7 @@ func (t *tunnel) wake(conn *relayConn) {
 }
 
 // replaceable reports whether another connection may be tried after err.
-func (t *tunnel) replaceable(conn *relayConn, err error) bool {
+func (t *tunnel) replaceable(err error, broke bool) bool {
 	t.mu.Lock()
 	bare, overflow, named := t.given == 0, t.overflow, t.flow != (proxy.Flow{})
 	t.mu.Unlock()
@@ -256,12 +263,13 @@ func (t *tunnel) replaceable(conn *relayConn, err error) bool {
 		return true
 	case errors.Is(err, errLost):
 		return false
-	case named:
-		return true // if it has arrived after all, the relay will say so
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return false
+	case broke:
+		t.mu.Lock()
+		t.undelivered = true
+		t.mu.Unlock()
+		return true
 	}
-	return t.unheard(conn)
+	return named // if it has arrived after all, the relay will say so
 }
 
 // Write sends the client's bytes on. Before the answer it reports no failure of
