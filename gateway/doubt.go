@@ -33,7 +33,7 @@ type doubts struct {
 }
 
 // cast makes a link doubtful for some time from now.
-func (d *doubts) cast(link netip.Addr, for_ time.Duration) {
+func (d *doubts) cast(link netip.Addr, lasts time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.until == nil {
@@ -45,7 +45,7 @@ func (d *doubts) cast(link netip.Addr, for_ time.Duration) {
 			delete(d.until, a)
 		}
 	}
-	if until := now.Add(for_); until.After(d.until[link]) {
+	if until := now.Add(lasts); until.After(d.until[link]) {
 		d.until[link] = until
 	}
 }

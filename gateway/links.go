@@ -19,8 +19,7 @@ func (g *Gateway) managed() bool {
 
 // sources returns where a connection may start, best first: links that are on
 // before those held back, among them those in no doubt, and of these the one with
-// the least round trip first. A
-// link that was never heard comes last of its kind.
+// the least round trip first. A link that was never heard comes last of its kind.
 //
 // Without link management there are no routes by source, so the routing table
 // has to choose.

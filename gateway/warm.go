@@ -121,8 +121,7 @@ func (w *warmConn) release() bool {
 
 // best takes out a connection that has all its subflows, or else the oldest. There
 // must be one. Of several, it is the one that a request has left last, for its
-// congestion windows are grown and shrink again by half with each retransmission
-// time that it rests; or else the oldest, which has the least time left.
+// congestion windows are grown; or else the oldest, which has the least time left.
 func (p *pool) best() *warmConn {
 	i := -1
 	for j, w := range p.idle {

@@ -20,8 +20,8 @@ import (
 //
 // Close gives the connection back if both directions have ended in good order,
 // and closes it otherwise. What the peer would have to guess about, the end of
-// TLS before that of the stream, is io.ErrUnexpectedEOF. Once Close has been
-// called, nothing that is still done to the stream reaches the connection.
+// TLS before that of the stream, is io.ErrUnexpectedEOF. Once the connection is
+// given back, nothing that is still done to the stream reaches it.
 //
 // It is made for joining as [TLSConn] is, and holds no buffer.
 type FramedConn struct {
