@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tributary/lab/packet"
 )
 
 const (
@@ -57,7 +59,7 @@ type queued struct {
 }
 
 type counters struct {
-	packets, bytes, queueDrops, lost, filtered atomic.Uint64
+	packets, bytes, datagrams, queueDrops, lost, filtered atomic.Uint64
 }
 
 func newPipe(in, out *os.File, shape Direction, f *filter, t *tap, seed uint64) (*pipe, error) {
@@ -213,6 +215,9 @@ func (p *pipe) deliver(packets []queued) {
 		if _, err := p.out.Write(k.data); err == nil {
 			p.count.packets.Add(1)
 			p.count.bytes.Add(uint64(len(k.data)))
+			if packet.IsDatagram(k.data) {
+				p.count.datagrams.Add(uint64(len(k.data)))
+			}
 		}
 	}
 	p.mu.Lock()
@@ -236,7 +241,7 @@ func (p *pipe) get() Direction {
 
 func (c *counters) get() Counters {
 	return Counters{
-		Packets: c.packets.Load(), Bytes: c.bytes.Load(),
+		Packets: c.packets.Load(), Bytes: c.bytes.Load(), Datagrams: c.datagrams.Load(),
 		QueueDrops: c.queueDrops.Load(), Lost: c.lost.Load(), Filtered: c.filtered.Load(),
 	}
 }

@@ -19,11 +19,16 @@ const (
 	// Too seldom to be seen here; such a probe is as large as the gateway's.
 	relayProbe = 15 * time.Minute
 
+	// exchange is a probe of a link's health and its echo, as IPv4 packets.
+	exchange = 2 * (20 + 8 + 52)
+
 	// lookEvery is how often the gateway enters what its connections cost, at most.
 	lookEvery = 16 * time.Second
 
-	// idleDayMB is the target, MB being 10^6 bytes of IP packets both ways.
-	idleDayMB = 2
+	// idleDayMB is the target for the pool, and probeDayMB that for probes of a metered
+	// link's health, MB being 10^6 bytes of IP packets both ways.
+	idleDayMB  = 2
+	probeDayMB = 3
 )
 
 // idleConfig has the second link metered, so that the gateway keeps to a budget.
@@ -72,6 +77,7 @@ type idleRun struct {
 	config        string
 	made          map[string]float64 // to make a connection
 	probed        map[string]float64 // to probe every subflow once
+	health        map[string]float64 // probes of the link's health in a day, from above
 	ended         map[string]float64 // to end a connection
 	before, after Status             // of the rest
 }
@@ -81,7 +87,7 @@ func (r *idleRun) start(ctx context.Context) error {
 	if err := r.StartRelay(ctx); err != nil {
 		return err
 	}
-	since := r.linkBytes()
+	since := r.streamBytes()
 	if err := r.StartGateway(ctx, "--config", r.config); err != nil {
 		return err
 	}
@@ -104,13 +110,19 @@ func (r *idleRun) rest(ctx context.Context) (err error) {
 		return fmt.Errorf("the gateway says it probes each %v, and keeps a connection for %.0f s", probe, r.before.Pool.LastsSeconds)
 	}
 	r.step(probe+lookEvery, "nobody asks until each subflow has been probed once")
-	since := r.linkBytes()
+	since, datagrams := r.streamBytes(), r.datagrams()
 	if err := sleep(ctx, probe); err != nil {
 		return err
 	}
 	r.probed = r.passed(since, 1)
 	if err := sleep(ctx, lookEvery); err != nil {
 		return err
+	}
+	r.health = make(map[string]float64)
+	for name, n := range r.datagrams() {
+		// There may be one more in the next rest as long as this one.
+		n += exchange - datagrams[name]
+		r.health[name] = float64(n) * float64(24*time.Hour) / float64(probe+lookEvery)
 	}
 	r.after, err = r.Status(ctx)
 	return err
@@ -139,7 +151,7 @@ func (r *idleRun) end(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	since := r.linkBytes()
+	since := r.streamBytes()
 	if err := r.StopGateway(syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -167,7 +179,14 @@ func (r *idleRun) judge() {
 	probes := float64(day) / float64(r.probeEvery())
 	for _, name := range r.Network.Links() {
 		perDay := r.probed[name]*(probes+float64(day)/float64(relayProbe)) + renewals*(r.made[name]+r.ended[name])
-		r.figure(name+", a day at rest", perDay/1e6, "MB", atMost(idleDayMB))
+		r.figure("the pool on "+name+", a day at rest", perDay/1e6, "MB", atMost(idleDayMB))
+	}
+	for i, name := range r.Network.Links() {
+		var target *Target
+		if r.after.Links[i].Metered {
+			target = atMost(probeDayMB)
+		}
+		r.figure("health probes on "+name+", a day at rest", r.health[name]/1e6, "MB", target)
 	}
 	for i, name := range r.Network.Links() {
 		r.figure(name+", to make a connection", r.made[name], "bytes", nil)
@@ -186,20 +205,31 @@ func (r *idleRun) probeEvery() time.Duration {
 	return time.Duration(r.before.Pool.ProbeSeconds * float64(time.Second))
 }
 
-// passed returns what each link has carried since, divided by n.
+// passed returns what of TCP each link has carried since, divided by n.
 func (r *idleRun) passed(since map[string]uint64, n int) map[string]float64 {
 	all := make(map[string]float64)
-	for name, bytes := range r.linkBytes() {
+	for name, bytes := range r.streamBytes() {
 		all[name] = float64(bytes-since[name]) / float64(n)
 	}
 	return all
 }
 
-// linkBytes are the IP bytes that each link has delivered, both ways.
-func (t *trial) linkBytes() map[string]uint64 {
+// streamBytes are the IP bytes that each link has delivered, both ways, without
+// those of UDP.
+func (t *trial) streamBytes() map[string]uint64 {
+	return t.eachLink(func(c Counters) uint64 { return c.Bytes - c.Datagrams })
+}
+
+// datagrams are the IP bytes of UDP that each link has delivered, both ways.
+func (t *trial) datagrams() map[string]uint64 {
+	return t.eachLink(func(c Counters) uint64 { return c.Datagrams })
+}
+
+func (t *trial) eachLink(of func(Counters) uint64) map[string]uint64 {
 	all := make(map[string]uint64)
 	for _, name := range t.Network.Links() {
-		all[name] = linkBytes(t.Network.Link(name))
+		up, down := t.Network.Link(name).Counters()
+		all[name] = of(up) + of(down)
 	}
 	return all
 }

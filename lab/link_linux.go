@@ -27,6 +27,7 @@ type Link struct {
 // Bytes are those of IP packets.
 type Counters struct {
 	Packets, Bytes uint64 // delivered
+	Datagrams      uint64 // of these bytes, those of UDP
 	QueueDrops     uint64 // found the queue full
 	Lost           uint64 // by random loss
 	Filtered       uint64 // by Silence or DropMPTCPSyn

@@ -41,6 +41,7 @@ type LinkStatus struct {
 	BytesUp            uint64  `json:"bytes_up"`
 	BytesDown          uint64  `json:"bytes_down"`
 	UpkeepBytes        uint64  `json:"upkeep_bytes"`
+	Metered            bool
 }
 
 // Status asks the gateway.

@@ -12,6 +12,7 @@ import (
 // Fixed by RFC 791, RFC 8200, RFC 9293 and RFC 8684.
 const (
 	protocolTCP = 6
+	protocolUDP = 17
 	optionEnd   = 0
 	optionNOP   = 1
 	optionMPTCP = 30
@@ -114,6 +115,12 @@ func Decode(b []byte) (TCP, bool) {
 	p.Payload = b[head:]
 	p.Options = options(b[20:head])
 	return p, true
+}
+
+// IsDatagram reports whether an IPv4 or IPv6 packet, a later fragment too, is of
+// UDP. IPv6 with extension headers is not recognised.
+func IsDatagram(b []byte) bool {
+	return len(b) >= 20 && b[0]>>4 == 4 && b[9] == protocolUDP || len(b) >= 40 && b[0]>>4 == 6 && b[6] == protocolUDP
 }
 
 // options reads the MPTCP options. It stops at the first that has no right length.

@@ -98,3 +98,18 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestIsDatagram(t *testing.T) {
+	for text, want := range map[string]bool{
+		"4500001c00004000401100000b0100020b640002" + "9c40 20fb 0008 0000":       true,
+		"60000000 0008 11 40" + strings.Repeat("00", 32) + "0050 9c41 0008 0000": true,
+		golden[0].hex:                            false,
+		golden[3].hex:                            false,
+		"4500001c00004000401100000b0100020b6400": false,
+		"":                                       false,
+	} {
+		if got := IsDatagram(bytesOf(t, text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
