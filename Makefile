@@ -2,7 +2,7 @@
 # make test     all tests; what this machine cannot do is skipped with a reason
 # make check    what every change has to pass
 # make lab      good and bad days on emulated links, all scenarios
-# make measurements  measures, and writes docs/measurements.md with its figures
+# make measurements  measures, and writes docs/measurements.md with its figures; PART=setup or links renews a part
 #
 # Needs Go and make; the demo needs Linux and root, race tests a C compiler.
 
@@ -30,7 +30,7 @@ lab: build
 # compare with.
 measurements:
 	CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath -o tributary ./cmd/tributary # the page names the commit
-	./tributary lab measurements docs
+	./tributary lab measurements docs $(if $(PART),--part $(PART))
 
 # Never from the cache: kernel, namespaces and installed programs are part of what
 # is tested. TRIBUTARY_REQUIRE=kernel,lab,interop makes a skip of that kind a failure.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,7 +19,7 @@ tributary lab demo               [--json] [--log]
 tributary lab list
 tributary lab run NAME...|all    [--json] [--log]
 tributary lab shell              [--log]
-tributary lab measurements DIR [REPORT]
+tributary lab measurements DIR [REPORT] [--part setup|links]
 
 Emulated links in network namespaces: a home with a DSL and an LTE line, a relay
 and a final server, all on this machine, with this very program as gateway and
@@ -30,12 +31,14 @@ run    runs them; a missed target is shown, only a broken function is a failure
 shell  gives a shell in the home host, with gateway and relay running
 measurements
        runs what has targets and writes a page, its figures and all values as JSON
-       into a directory; with that JSON as REPORT it only writes the page again`
+       into a directory; with such JSON as REPORT it only writes the page. --part
+       renews one part of the page and keeps the other`
 
 func runLab(ctx context.Context, std stdio, args []string) error {
 	fs := newFlags("lab", labUsage, std)
 	asJSON := fs.Bool("json", false, "print one JSON document")
 	showLog := fs.Bool("log", false, "show the log of relay and gateway")
+	part := fs.String("part", "", "of measurements: only this `PART`, setup or links")
 	rest, err := parseSome(fs, args)
 	if err != nil {
 		return err
@@ -43,7 +46,10 @@ func runLab(ctx context.Context, std stdio, args []string) error {
 	if len(rest) == 0 {
 		return labUsageError("what to do is missing")
 	}
-	l := &labRun{std: std, json: *asJSON}
+	if *part != "" && (rest[0] != "measurements" || !slices.ContainsFunc(pageParts, func(p pagePart) bool { return p.name == *part })) {
+		return labUsageError("--part is for measurements, and setup or links")
+	}
+	l := &labRun{std: std, json: *asJSON, part: *part}
 	if *showLog {
 		l.options.Log = std.err
 	}
@@ -72,6 +78,7 @@ func labUsageError(format string, args ...any) error {
 type labRun struct {
 	std     stdio
 	json    bool
+	part    string // of the measurements; "" is all
 	options lab.Options
 }
 

@@ -47,7 +47,7 @@ func TestMeasurementsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"\n1 of 2 targets are met.\n",
+		"\n1 of 2 targets are met.\n", "| [Opening connections](#opening-connections) | 1 of 2 |\n| Links that look after themselves | was not measured yet |\n",
 		"| kernel | Linux 9 |\n| congestion control | reno |", "| took | 1m30s |",
 		"| **Opening a connection** | | | |\n| first byte | 81 ms | ≤ 84 ms | met |\n| last byte | 99 ms | ≤ 84 ms | **missed** |",
 		"Not measured:\n\n- a peer: it is not installed\n",
@@ -92,5 +92,70 @@ func TestMeasurementsOfNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "measurements.md")); err == nil {
 		t.Error("a page was written all the same")
+	}
+}
+
+// A part is renewed without touching the other, whose run may be days older, and a
+// plain pair's figures stand beside ours.
+func TestMeasurementsOfAPart(t *testing.T) {
+	dir := t.TempDir()
+	in := filepath.Join(dir, "in.json")
+	write := func(kernel string, reports ...*lab.Report) {
+		t.Helper()
+		for _, r := range reports {
+			r.Works = true
+		}
+		b, err := json.Marshal(lab.Measurements{Environment: lab.Environment{Kernel: kernel}, Works: true, Reports: reports})
+		if err == nil {
+			err = os.WriteFile(in, b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := func(args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if status := run(context.Background(), append([]string{"lab", "measurements", dir, in}, args...), nil, &out, &errs); status != 0 {
+			t.Fatalf("%v: status %d, %s", args, status, errs.String())
+		}
+		b, err := os.ReadFile(filepath.Join(dir, "measurements.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	limit, missed := 350.0, false
+	write("Linux 1", &lab.Report{Scenario: "setup"}, &lab.Report{Scenario: "link-down"})
+	page()
+	write("Linux 2", &lab.Report{Scenario: "setup"}, &lab.Report{Scenario: "silent-loss", About: "a link is lost", Figures: []lab.Figure{
+		{Name: "LTE: longest gap", Value: 400, Unit: "ms", Target: &lab.Target{AtMost: &limit}, Met: &missed},
+		{Name: "plain pair, LTE: longest gap", Value: 774, Unit: "ms"},
+		{Name: "plain pair, sessions lost", Value: 2},
+	}})
+	got := page("--part", "links")
+	for _, want := range []string{
+		"| kernel | Linux 1 |", "| kernel | Linux 2 |",
+		"\n# Links that look after themselves\n",
+		"- **missed**: A link goes silent: LTE: longest gap: 400 ms, target ≤ 350 ms\n",
+		"\n## A link goes silent\n\nA link is lost (`silent-loss`).\n\n| what | Tributary | plain pair | target | |\n|---|---|---|---|---|\n" +
+			"| LTE: longest gap | 400 ms | 774 ms | ≤ 350 ms | **missed** |\n| sessions lost |  | 2 |  |  |\n",
+		"- the loss of a link that the kernel tells of: it was left out of this run\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	if strings.Index(got, "Linux 1") > strings.Index(got, "Linux 2") {
+		t.Error("the part that was to be kept is not")
+	}
+	if t.Failed() {
+		t.Log(got)
+	}
+	for _, args := range [][]string{{"list", "--part", "links"}, {"measurements", dir, "--part", "middle"}} {
+		var out, errs bytes.Buffer
+		if status := run(context.Background(), append([]string{"lab"}, args...), nil, &out, &errs); status != 2 {
+			t.Errorf("%v: status %d, %s", args, status, errs.String())
+		}
 	}
 }
