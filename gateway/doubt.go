@@ -25,29 +25,46 @@ const (
 )
 
 // doubts knows the links that may be failing, by local address. While a link is
-// doubtful, connections start over the others first, and requests go out twice.
+// doubtful, requests go out twice. If more speaks against it than that something was
+// late, which a busy processor brings about too, connections also start over the
+// others first: they would stay where they began.
 // The zero address stands for the way that the routing table chooses.
 type doubts struct {
 	mu    sync.Mutex
 	until map[netip.Addr]time.Time
+	shun  map[netip.Addr]time.Time // of these, those with more against them
 }
 
 // cast makes a link doubtful for some time from now.
 func (d *doubts) cast(link netip.Addr, lasts time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.until == nil {
-		d.until = make(map[netip.Addr]time.Time)
+	d.until = prolong(d.until, link, lasts)
+}
+
+// avoid makes a link doubtful, and one over which no connection shall start.
+func (d *doubts) avoid(link netip.Addr, lasts time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.until = prolong(d.until, link, lasts)
+	d.shun = prolong(d.shun, link, lasts)
+}
+
+// prolong enters a link, unless it is there for longer already.
+func prolong(until map[netip.Addr]time.Time, link netip.Addr, lasts time.Duration) map[netip.Addr]time.Time {
+	if until == nil {
+		until = make(map[netip.Addr]time.Time)
 	}
 	now := time.Now()
-	for a, t := range d.until { // addresses come and go
+	for a, t := range until { // addresses come and go
 		if !now.Before(t) {
-			delete(d.until, a)
+			delete(until, a)
 		}
 	}
-	if until := now.Add(lasts); until.After(d.until[link]) {
-		d.until[link] = until
+	if end := now.Add(lasts); end.After(until[link]) {
+		until[link] = end
 	}
+	return until
 }
 
 // about reports whether a link is doubtful.
@@ -55,6 +72,13 @@ func (d *doubts) about(link netip.Addr) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return time.Now().Before(d.until[link])
+}
+
+// avoided reports whether connections are to start elsewhere.
+func (d *doubts) avoided(link netip.Addr) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return time.Now().Before(d.shun[link])
 }
 
 // any reports whether one of the links is.
@@ -113,9 +137,9 @@ func (c *relayConn) waiting() (links []netip.Addr) {
 }
 
 // Doubt tells that the link of a local address may be failing. For a while,
-// requests are sent over two links at once.
+// requests are sent over two links at once, and connections start over the others.
 func (g *Gateway) Doubt(link netip.Addr) {
-	g.upstream.doubts.cast(link, doubtTime)
+	g.upstream.doubts.avoid(link, doubtTime)
 	if g.monitor != nil {
 		g.monitor.Suspect(g.linkAt(link))
 	}

@@ -59,3 +59,20 @@ func TestDoubtPasses(t *testing.T) {
 		}
 	})
 }
+
+// What was merely late does not keep connections from starting there.
+func TestAvoidIsMoreThanDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d doubts
+		a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+		d.cast(a, hedgeTime)
+		d.avoid(b, hedgeTime)
+		if !d.about(a) || d.avoided(a) || !d.about(b) || !d.avoided(b) {
+			t.Error("what was late is avoided, or what is bad is not")
+		}
+		time.Sleep(hedgeTime)
+		if d.about(b) || d.avoided(b) {
+			t.Error("it does not pass")
+		}
+	})
+}

@@ -22,6 +22,7 @@ type flows struct {
 	mu    sync.Mutex
 	conns map[*net.TCPConn]*followed
 	past  map[netip.Addr]traffic
+	least map[netip.Addr]time.Duration // round trips without queues, by local address
 
 	ailing map[netip.Addr]bool   // links whose subflows ail, of which doubt was not told yet
 	doubt  func(link netip.Addr) // is told of them; may be nil
@@ -63,7 +64,7 @@ const (
 func (v verdict) String() string { return [...]string{"unknown", "ok", "stripped", "blocked"}[v] }
 
 func newFlows() *flows {
-	return &flows{conns: make(map[*net.TCPConn]*followed), past: make(map[netip.Addr]traffic), ailing: make(map[netip.Addr]bool)}
+	return &flows{conns: make(map[*net.TCPConn]*followed), past: make(map[netip.Addr]traffic), least: make(map[netip.Addr]time.Duration), ailing: make(map[netip.Addr]bool)}
 }
 
 // track follows a connection until it closes.
@@ -91,6 +92,7 @@ func (f *flows) run(ctx context.Context) {
 			for c := range f.conns {
 				f.sample(c)
 			}
+			f.compare()
 			ailing := f.ailing
 			f.ailing = make(map[netip.Addr]bool)
 			f.mu.Unlock()
@@ -101,6 +103,21 @@ func (f *flows) run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// compare finds the least round trip over each local address. The smoothed ones
+// would do no good: after a download they say how long the queue was.
+func (f *flows) compare() {
+	now := make(map[netip.Addr]time.Duration)
+	for _, known := range f.conns {
+		for _, s := range known.live {
+			a := s.Local.Addr()
+			if least, ok := now[a]; s.State == mptcp.Established && s.MinRTT > 0 && (!ok || s.MinRTT < least) {
+				now[a] = s.MinRTT
+			}
+		}
+	}
+	maps.Copy(f.least, now)
 }
 
 // finish takes a connection's last word and adds it to the past.
@@ -242,13 +259,16 @@ func (t *traffic) add(s mptcp.Subflow) {
 	t.retrans += s.BytesRetrans
 }
 
-// rtts returns the round trip last seen over each local address.
+// rtts returns the round trip without queues over each local address, as soon as a
+// subflow over it was seen.
 func (f *flows) rtts() map[netip.Addr]time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := make(map[netip.Addr]time.Duration, len(f.past))
+	all := maps.Clone(f.least)
 	for a, t := range f.past {
-		all[a] = t.rtt
+		if all[a] == 0 {
+			all[a] = t.rtt
+		}
 	}
 	return all
 }

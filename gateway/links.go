@@ -40,7 +40,7 @@ func (g *Gateway) sources(v6 bool) []source {
 			if !l.Usable() || a.Is6() != v6 {
 				continue
 			}
-			c := candidate{source{l.Name, a}, l.Mode, time.Hour, g.upstream.doubts.about(a)}
+			c := candidate{source{l.Name, a}, l.Mode, time.Hour, g.upstream.doubts.avoided(a)}
 			if rtt := heard[a]; rtt > 0 {
 				c.rtt = rtt
 			}
@@ -61,6 +61,30 @@ func (g *Gateway) sources(v6 bool) []source {
 		out[i] = c.source
 	}
 	return out
+}
+
+// doubtLag is the lag of a link over which no connection shall start.
+const doubtLag = time.Minute
+
+// lags returns how much longer a round trip takes over each local address than
+// over the best one: a request that finds nothing on its way leaves by a
+// connection's first subflow, and so does its answer.
+func (g *Gateway) lags() map[netip.Addr]time.Duration {
+	all := make(map[netip.Addr]time.Duration)
+	if !g.managed() {
+		return all
+	}
+	heard := g.flows.rtts()
+	for _, v6 := range []bool{false, true} {
+		sources := g.sources(v6)
+		for _, s := range sources {
+			all[s.addr] = max(0, heard[s.addr]-heard[sources[0].addr])
+			if g.upstream.doubts.avoided(s.addr) {
+				all[s.addr] = doubtLag
+			}
+		}
+	}
+	return all
 }
 
 // linkOf returns the traffic of a link: that of all its addresses.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"time"
@@ -57,6 +58,8 @@ type pool struct {
 
 	joined   func() // called at the first success, then nil
 	subflows func(*relayConn) (have, want int)
+	first    func(*relayConn) netip.Addr         // the local address that its first subflow has
+	lags     func() map[netip.Addr]time.Duration // of first subflows, see Gateway.lags
 
 	mu       sync.Mutex
 	ledger   *ledger
@@ -86,6 +89,7 @@ type pool struct {
 func (g *Gateway) newPool() *pool {
 	p := newPool(g.upstream.warm, g.config.Log)
 	p.joined, p.subflows = g.config.Joined, g.subflows
+	p.first, p.lags = firstAddr, g.lags
 	p.ledger.cost = g.flows.cost
 	if g.config.Links != nil {
 		p.ledger.links = g.config.Links.Links
@@ -104,6 +108,8 @@ func newPool(make_ func(context.Context) (*relayConn, error), log *slog.Logger) 
 	return &pool{
 		make: make_, log: log, ledger: newLedger(log), refill: newRefill(), wake: make(chan struct{}, 1), since: time.Now(),
 		subflows: func(*relayConn) (have, want int) { return 1, 1 },
+		first:    func(*relayConn) (a netip.Addr) { return a },
+		lags:     func() map[netip.Addr]time.Duration { return nil },
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -307,6 +308,48 @@ func TestLackingConnectionsAreReplacedWithoutAGap(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A request leaves by the first subflow of its connection, so it gets one that
+// began over the best link, and the others are replaced; but not because of a doubt.
+func TestConnectionsThatBeganElsewhereAreReplaced(t *testing.T) {
+	dsl, lte := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
+	for name, c := range map[string]struct {
+		lag  time.Duration // of lte, over which three have begun
+		want int           // are made anew
+	}{
+		"worse":         {20 * time.Millisecond, 3},
+		"as good":       {worthMoving - 1, 0},
+		"under a cloud": {doubtLag, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				n := 0
+				w.pool.first = func(*relayConn) netip.Addr {
+					if n++; n > poolFloor-3 && n <= poolFloor {
+						return lte
+					}
+					return dsl
+				}
+				w.fill(t)
+				before := w.dialled()
+				w.pool.mu.Lock()
+				w.pool.lags = func() map[netip.Addr]time.Duration { return map[netip.Addr]time.Duration{lte: c.lag} }
+				best := w.pool.best()
+				w.pool.idle = append(w.pool.idle, best)
+				w.pool.mu.Unlock()
+				if best.first != dsl {
+					t.Error("a request gets one that began over the worse link")
+				}
+				w.pool.poke()
+				time.Sleep(40 * time.Second)
+				w.wantWarm(t, poolFloor)
+				if n := w.dialled() - before; n != c.want {
+					t.Errorf("%d new connections, want %d", n, c.want)
+				}
+			})
+		})
+	}
 }
 
 // A page opens fifty connections in two seconds. The first time some have to wait,

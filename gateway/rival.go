@@ -269,7 +269,7 @@ func (t *tunnel) blame(conn *relayConn) {
 		return
 	}
 	for _, link := range conn.waiting() {
-		t.dialer.upstream.doubts.cast(link, doubtTime)
+		t.dialer.upstream.doubts.avoid(link, doubtTime)
 	}
 	t.dialer.pool.suspect()
 }

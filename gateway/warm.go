@@ -28,6 +28,10 @@ const (
 	renewMin = 15 * time.Second
 	renewMax = 15 * time.Minute
 
+	// worthMoving is how much longer than over the best link a round trip over a
+	// connection's first subflow has to take until the connection is replaced.
+	worthMoving = 10 * time.Millisecond
+
 	// manyDeaths is the wait from which on it is no longer the relay that is started
 	// again, but something that ends connections which rest.
 	manyDeaths = 2 * time.Minute
@@ -41,6 +45,7 @@ const (
 type warmConn struct {
 	*relayConn
 	until    time.Time  // when it is too old
+	first    netip.Addr // the local address of its first subflow
 	subflows int        // that it has had since a link changed last
 	missed   int        // looks in a row that found fewer
 	lacking  bool       // a usable link has no subflow in it
@@ -84,7 +89,7 @@ func (p *pool) put(c *relayConn) bool {
 // keep puts a connection into the pool and watches it. The caller holds the lock.
 func (p *pool) keep(w *warmConn) {
 	have, want := p.subflows(w.relayConn)
-	w.subflows, w.lacking = have, have < want
+	w.subflows, w.lacking, w.first = have, have < want, p.first(w.relayConn)
 	w.probeEvery(p.probe())
 	p.ledger.open(w)
 	p.idle = append(p.idle, w)
@@ -120,12 +125,16 @@ func (w *warmConn) release() bool {
 }
 
 // best takes out a connection that has all its subflows, or else the oldest. There
-// must be one. Of several, it is the one that a request has left last, for its
-// congestion windows are grown; or else the oldest, which has the least time left.
+// must be one. Of several, it is one whose first subflow is over the best link; of
+// these the one that a request has left last, for its congestion windows are grown;
+// or else the oldest, which has the least time left.
 func (p *pool) best() *warmConn {
+	lags := p.lags()
 	i := -1
 	for j, w := range p.idle {
-		if !w.lacking && (i < 0 || w.used) {
+		switch {
+		case w.lacking:
+		case i < 0, lags[w.first] < lags[p.idle[i].first], w.used && lags[w.first] == lags[p.idle[i].first]:
 			i = j
 		}
 	}
@@ -170,6 +179,24 @@ func (p *pool) look() {
 			w.Close()
 		}
 	}
+}
+
+// firstAddr returns the local address of a connection's first subflow, by which the
+// kernel sends what finds nothing on its way.
+func firstAddr(c *relayConn) (a netip.Addr) {
+	if c.socket == nil {
+		return a
+	}
+	full, err := mptcp.FullInfo(c.socket)
+	if err != nil {
+		return a
+	}
+	for _, s := range full.Subflows {
+		if s.State == mptcp.Established {
+			return s.Local.Addr()
+		}
+	}
+	return a
 }
 
 // wear notes when a connection has lost a subflow although no link has changed:
@@ -217,10 +244,11 @@ func (p *pool) bereaved() {
 	}
 }
 
-// renew chooses which connections that lack a link are to be replaced. While none
-// in the pool has all subflows it is just one, to try whether they can be had.
+// renew chooses which connections that lack a link, or began over one that is not
+// the best, are to be replaced. While none in the pool has all subflows it is just
+// one, to try whether they can be had.
 func (p *pool) renew() {
-	now := time.Now()
+	now, lags := time.Now(), p.lags()
 	var candidates []*warmConn
 	whole := false
 	for _, w := range p.idle {
@@ -228,6 +256,8 @@ func (p *pool) renew() {
 		case w.renew:
 		case w.lacking:
 			candidates = append(candidates, w)
+		case lags[w.first] >= worthMoving && lags[w.first] < doubtLag:
+			candidates, whole = append(candidates, w), true
 		default:
 			whole = true
 		}
@@ -273,7 +303,7 @@ func (p *pool) check(subflows func(*relayConn) (have, want int)) {
 	var dead []*warmConn
 	p.idle = slices.DeleteFunc(p.idle, func(w *warmConn) bool {
 		have, want := subflows(w.relayConn)
-		w.lacking, w.subflows, w.missed = have < want, have, 0
+		w.lacking, w.subflows, w.missed, w.first = have < want, have, 0, p.first(w.relayConn)
 		if have == 0 {
 			dead = append(dead, w)
 			p.ledger.settle(w)

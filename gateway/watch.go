@@ -114,6 +114,7 @@ func (g *Gateway) watchLinks(ctx context.Context) {
 			g.monitor.Hurry("")
 			g.apply()
 		case <-tick.C:
+			g.doubt()
 			by := g.flows.byAddress()
 			for _, l := range g.config.Links.Links() {
 				t := linkOf(l, by)
@@ -136,18 +137,37 @@ func (g *Gateway) suspect(a netip.Addr) {
 // apply acts on the verdicts: a dead link loses its endpoint; over a doubtful one
 // requests do not go alone.
 func (g *Gateway) apply() {
-	now := map[string]link.Health{}
+	now, doubted := map[string]link.Health{}, false
 	for _, l := range g.probed() {
 		switch v := g.monitor.Verdict(l.Name); v.State {
 		case health.Dead:
 			now[l.Name] = link.Health{Dead: true, Why: v.Why}
 		case health.Doubtful:
-			for _, a := range l.Addrs {
-				g.upstream.doubts.cast(a, doubtTime)
-			}
+			doubted = true
 		}
+	}
+	if doubted {
+		g.doubt()
 	}
 	if err := g.config.Links.SetHealth(now); err != nil {
 		g.config.Log.Warn("links could not be followed", "err", err)
+	}
+}
+
+// doubt keeps requests from going alone over the links that the monitor doubts, for
+// a little longer than until the next call.
+func (g *Gateway) doubt() {
+	for _, l := range g.probed() {
+		v := g.monitor.Verdict(l.Name)
+		if v.State != health.Doubtful {
+			continue
+		}
+		tell := g.upstream.doubts.avoid
+		if v.Reason == health.Missed || v.Reason == health.RelaySilent {
+			tell = g.upstream.doubts.cast // it may be the host that is busy, or the relay
+		}
+		for _, a := range l.Addrs {
+			tell(a, sampleEvery+sampleEvery/2)
+		}
 	}
 }
