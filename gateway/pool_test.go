@@ -326,7 +326,7 @@ func TestConnectionsThatBeganElsewhereAreReplaced(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {
 				n := 0
 				w.pool.first = func(*relayConn) netip.Addr {
-					if n++; n > poolFloor-3 && n <= poolFloor {
+					if n++; n <= 3 {
 						return lte
 					}
 					return dsl
