@@ -27,6 +27,7 @@ const module = "tributary"
 // docs/architecture.md. A package without a row may not exist.
 var imports = map[string][]string{
 	"account":         {},
+	"allowance":       {"durable"},
 	"dashboard":       {},
 	"lab":             {"lab/load", "lab/packet", "lab/page", "measure", "measure/figure", "measure/phone"},
 	"lab/load":        {},
