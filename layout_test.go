@@ -29,7 +29,7 @@ var imports = map[string][]string{
 	"account":         {},
 	"allowance":       {"durable"},
 	"dashboard":       {},
-	"lab":             {"lab/load", "lab/packet", "lab/page", "measure", "measure/figure", "measure/phone"},
+	"lab":             {"lab/load", "lab/packet", "lab/page", "measure", "measure/figure", "measure/phone", "mptcp/pm"},
 	"lab/load":        {},
 	"lab/packet":      {},
 	"lab/page":        {},

@@ -26,6 +26,8 @@ type Transfer struct {
 	For time.Duration
 	// Bytes is the length of an upload; 0 means as much as For allows.
 	Bytes int64
+	// Began, if there is one, is called once a download's first byte is there.
+	Began func()
 }
 
 // Download fetches t.URL and measures. A transfer that t.For ended is a success;
@@ -63,6 +65,9 @@ func Download(ctx context.Context, t Transfer) (Result, error) {
 			cancel()
 		})
 		defer timer.Stop()
+	}
+	if t.Began != nil {
+		t.Began()
 	}
 	m := newMeter(first)
 	m.result.FirstByte = first.Sub(began)

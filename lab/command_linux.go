@@ -18,6 +18,9 @@ type Cmd struct {
 	*exec.Cmd
 	// Processors are those that the program may use; nil leaves it all.
 	Processors *unix.CPUSet
+	// Unprivileged takes CAP_NET_ADMIN from the program, so that it cannot change
+	// the host's addresses, routes, endpoints and sysctls.
+	Unprivileged bool
 
 	host  *Host
 	wait  func() error
@@ -75,6 +78,12 @@ func (h *Host) start(c *Cmd) error {
 		// The thread is this command's, and the program inherits from it.
 		if err := unix.SchedSetaffinity(0, c.Processors); err != nil {
 			return fmt.Errorf("choose its processors: %w", err)
+		}
+	}
+	if c.Unprivileged {
+		// Root's program gets what the bounding set of the thread leaves: capabilities(7).
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_NET_ADMIN, 0, 0, 0); err != nil {
+			return fmt.Errorf("take its right to change the network: %w", err)
 		}
 	}
 	if err := c.Cmd.Start(); err != nil {

@@ -43,6 +43,12 @@ func TestMeter(t *testing.T) {
 	if r.LongestGap != 300*time.Millisecond || r.GapAt != 50*time.Millisecond {
 		t.Errorf("gap of %v at %v, want 300ms at 50ms", r.LongestGap, r.GapAt)
 	}
+	if got := r.GapAfter(60 * time.Millisecond); len(r.Gaps) != 3 || got != (Gap{50 * time.Millisecond, 300 * time.Millisecond}) {
+		t.Errorf("gaps %v, of which %v", r.Gaps, got)
+	}
+	if got := r.GapAfter(350 * time.Millisecond); got != (Gap{350 * time.Millisecond, 50 * time.Millisecond}) {
+		t.Errorf("gap %v after 350 ms", got)
+	}
 	if want := []int64{2000, 0, 0, 1000}; len(r.Buckets) != 4 || r.Buckets[0] != want[0] || r.Buckets[3] != want[3] {
 		t.Errorf("buckets %v, want %v", r.Buckets, want)
 	}

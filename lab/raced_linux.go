@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"tributary/measure"
@@ -95,20 +94,6 @@ func (r *racedRun) finish() {
 		}
 	}
 	r.Raced.judge(r.Report)
-}
-
-// anew gives the gateway a start without any doubt.
-func (r *racedRun) anew(ctx context.Context) error {
-	if err := r.StopGateway(syscall.SIGTERM); err != nil {
-		return err
-	}
-	if err := r.StartGateway(ctx); err != nil {
-		return err
-	}
-	if err := r.Warm(ctx); err != nil {
-		return err
-	}
-	return sleep(ctx, 500*time.Millisecond)
 }
 
 // silence has DSL lose everything, asks soon after, and, with more, again and again.

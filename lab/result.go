@@ -24,10 +24,29 @@ type Result struct {
 	// between the last one and the end of the transfer; GapAt is when it began,
 	// counted from the first byte.
 	LongestGap, GapAt time.Duration
+	// Gaps are all of leastGap or more, in their order.
+	Gaps []Gap
 	// Buckets are the bytes that came in each BucketLength since the first one.
 	Buckets []int64
 	// SHA256 is the sum of the body as it arrived, to be held against [Sum].
 	SHA256 string
+}
+
+// A Gap is a time without data, At since the first byte of its transfer.
+type Gap struct{ At, Length time.Duration }
+
+// leastGap is what Result.Gaps begin at.
+const leastGap = 10 * time.Millisecond
+
+// GapAfter is the longest of the gaps that ended after a time, the zero Gap if there
+// was none.
+func (r Result) GapAfter(t time.Duration) (longest Gap) {
+	for _, g := range r.Gaps {
+		if g.At+g.Length > t && g.Length > longest.Length {
+			longest = g
+		}
+	}
+	return longest
 }
 
 // Mbit is the rate over the whole transfer in Mbit/s (10^6), 0 for an empty one.
@@ -107,7 +126,11 @@ func (m *meter) end(now time.Time) {
 
 // gap enters the time since the last data, which came to its end at now.
 func (m *meter) gap(now time.Time) {
-	if g := now.Sub(m.last); g > m.result.LongestGap {
-		m.result.LongestGap, m.result.GapAt = g, m.last.Sub(m.first)
+	g := Gap{At: m.last.Sub(m.first), Length: now.Sub(m.last)}
+	if g.Length >= leastGap {
+		m.result.Gaps = append(m.result.Gaps, g)
+	}
+	if g.Length > m.result.LongestGap {
+		m.result.LongestGap, m.result.GapAt = g.Length, g.At
 	}
 }

@@ -13,5 +13,6 @@ type Scenario struct {
 
 	config Config
 	length time.Duration // of each transfer or rest, where the scenario leaves a choice
+	times  int           // how often something is done, likewise
 	run    func(context.Context, *trial) error
 }

@@ -15,10 +15,10 @@ func Scenarios() []Scenario {
 			About: "a download over each link alone and over the bundle, and the first byte"},
 		{Name: "upload", Takes: 28 * time.Second, length: 8 * time.Second, run: upload,
 			About: "an upload over each link alone and over the bundle"},
-		{Name: "link-down", Takes: 28 * time.Second, run: linkDown,
-			About: "each link is pulled during a download at full rate and put back"},
-		{Name: "silent-loss", Takes: 32 * time.Second, run: silentLoss,
-			About: "each link loses everything for 3 s without any event, during a download"},
+		{Name: "link-down", Takes: 75 * time.Second, times: 5, run: linkDown,
+			About: "each link is unplugged during a download at full rate, beside a plain pair"},
+		{Name: "silent-loss", Takes: 75 * time.Second, times: 5, run: silentLoss,
+			About: "each link loses everything without any event, during a download, beside a plain pair"},
 		{Name: "relay-restart", Takes: 16 * time.Second, run: relayRestart,
 			About: "the relay is stopped, and killed, under load, and started again"},
 		{Name: "no-mptcp", Takes: 8 * time.Second, run: noMPTCP,
@@ -83,7 +83,7 @@ func (s Scenario) runIn(ctx context.Context, o Options, r *Report) (err error) {
 	if err != nil {
 		return err
 	}
-	t.Report, t.takes, t.length = r, s.Takes, s.length
+	t.Report, t.takes, t.length, t.times = r, s.Takes, s.length, s.times
 	defer func() { err = errors.Join(err, t.close()) }()
 	return s.run(ctx, t)
 }

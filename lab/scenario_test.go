@@ -77,7 +77,7 @@ func TestMeasuredScenarios(t *testing.T) {
 	for _, name := range []string{"steady", "silent-loss", "many", "fast-open"} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := ByName(name)
-			s.length = 3 * time.Second
+			s.length, s.times = 3*time.Second, 1
 			runScenario(t, s)
 		})
 	}

@@ -41,6 +41,9 @@ type System struct {
 	// Processors are those that a program started from now on may use; nil leaves it
 	// all.
 	Processors *unix.CPUSet
+	// Unprivileged starts programs without the right to change their host's network:
+	// they leave its links alone, and its settings.
+	Unprivileged bool
 	// Log receives what the programs write to stderr; nil discards it.
 	Log io.Writer
 
@@ -134,7 +137,7 @@ func (s *System) start(ctx context.Context, host string, args []string) (*proces
 	cmd := s.Network.Host(host).Command(context.WithoutCancel(ctx), command[0], command[1:]...)
 	// A group of its own: Ctrl-C at the terminal is the lab's, which ends them in order.
 	cmd.SysProcAttr.Setpgid = true
-	cmd.Processors = s.Processors
+	cmd.Processors, cmd.Unprivileged = s.Processors, s.Unprivileged
 	p := &process{Cmd: cmd, name: args[0]}
 	// A file, not a pipe: what the program wrote before it was ready is in it then.
 	out, err := os.Create(filepath.Join(s.Dir, args[0]+".out"))

@@ -18,7 +18,8 @@ type trial struct {
 	*System
 	*Report
 	options       Options
-	length        time.Duration // see Scenario
+	length        time.Duration // see Scenario, as times
+	times         int
 	takes, passed time.Duration // for the progress
 	close         func() error
 }
