@@ -46,11 +46,12 @@ var imports = map[string][]string{
 	"egress":          {"egress/resolve", "proxy"},
 	"egress/resolve":  {},
 	"durable":         {},
+	"bundle":          {"health", "link"},
 	"health":          {"proto/probe"},
 	"link":            {"durable", "mptcp/pm"},
 	"upkeep":          {"durable"},
 	"relay":           {"account", "durable", "egress", "mptcp", "proto/*", "proxy", "splice"},
-	"gateway":         {"egress", "health", "link", "mptcp", "proto/*", "proxy", "splice", "upkeep"},
+	"gateway":         {"bundle", "egress", "health", "link", "mptcp", "proto/*", "proxy", "splice", "upkeep"},
 	"config":          {"account", "gateway", "link", "proto/*", "proxy", "relay"},
 	"cmd/tributary":   {"*"},
 }
@@ -86,7 +87,7 @@ var largePackages = map[string]struct {
 	"cmd/tributary": {2500, "one file per sub-command; they share next to nothing"},
 	"lab":           {10500, "an instrument: emulator, hosts, final server and scenarios stay behind one door"},
 	"link":          {2300, "observation, plan, steps and journal name each other's types throughout"},
-	"gateway":       {4200, "one loop from client to relay; the pool, the cold ways, the early answers and the links meet in it"},
+	"gateway":       {4600, "one loop from client to relay; the pool, the cold ways, the early answers and the links meet in it"},
 }
 
 // licences of the modules that go.mod names, as SPDX identifiers. The name of a

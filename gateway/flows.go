@@ -24,6 +24,7 @@ type flows struct {
 	past  map[netip.Addr]traffic
 	least map[netip.Addr]time.Duration // round trips without queues, by local address
 
+	senses senses
 	ailing map[netip.Addr]bool   // links whose subflows ail, of which doubt was not told yet
 	doubt  func(link netip.Addr) // is told of them; may be nil
 }
@@ -79,7 +80,7 @@ func (f *flows) track(c *relayConn) {
 	f.conns[socket] = &followed{map[subflowKey]mptcp.Subflow{}, map[netip.Addr]uint64{}}
 }
 
-// run samples until ctx ends.
+// run samples until ctx ends, where nobody else does.
 func (f *flows) run(ctx context.Context) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
@@ -88,19 +89,24 @@ func (f *flows) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			f.mu.Lock()
-			for c := range f.conns {
-				f.sample(c)
-			}
-			f.compare()
-			ailing := f.ailing
-			f.ailing = make(map[netip.Addr]bool)
-			f.mu.Unlock()
-			for link := range ailing {
-				if f.doubt != nil {
-					f.doubt(link)
-				}
-			}
+			f.look()
+		}
+	}
+}
+
+// look samples every connection, and tells of the links that ail.
+func (f *flows) look() {
+	f.mu.Lock()
+	for c := range f.conns {
+		f.sample(c)
+	}
+	f.compare()
+	ailing := f.ailing
+	f.ailing = make(map[netip.Addr]bool)
+	f.mu.Unlock()
+	for link := range ailing {
+		if f.doubt != nil {
+			f.doubt(link)
 		}
 	}
 }
@@ -153,6 +159,7 @@ func (f *flows) sample(c *net.TCPConn) {
 		if ails(known.live[key], s) {
 			f.ailing[s.Local.Addr()] = true
 		}
+		f.senses.sense(known.live[key], s)
 		delete(known.live, key)
 		f.hear(s, full.Fallback)
 	}

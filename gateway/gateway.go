@@ -61,6 +61,7 @@ type Gateway struct {
 	pool     *pool
 	flows    *flows
 	monitor  *health.Monitor // nil where there are no links
+	steering steering
 	sessions proxy.Sessions
 	slots    chan struct{} // one for each client connection there may be
 }
@@ -90,6 +91,7 @@ func New(config Config) (*Gateway, error) {
 		shadow: shadow{port: config.Relay.Shadowsocks},
 	}
 	g.flows.doubt = g.Doubt
+	g.steering.start = time.Now()
 	g.monitor = g.newMonitor()
 	g.upstream.suspect = g.suspect
 	g.pool = g.newPool()
@@ -120,8 +122,9 @@ func (g *Gateway) Serve(ctx context.Context) error {
 			stop(err)
 		}
 	})
-	helpers.Go(func() { g.flows.run(live) })
-	if g.monitor != nil {
+	if g.monitor == nil {
+		helpers.Go(func() { g.flows.run(live) })
+	} else {
 		helpers.Go(func() { g.monitor.Run(live) })
 		helpers.Go(func() { g.watchLinks(live) })
 	}

@@ -97,34 +97,39 @@ func (f *flows) ages() map[netip.Addr]time.Duration {
 	return all
 }
 
-// watchLinks tells the monitor what the links carry, and the kernel what the
-// monitor says of them, until ctx ends.
+// watchLinks tells the monitor what the links carry, and the kernel which part each
+// of them is to play, until ctx ends.
 func (g *Gateway) watchLinks(ctx context.Context) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
-	carried := map[string]uint64{}
 	for {
+		changed := g.config.Links.Changed()
 		select {
 		case <-ctx.Done():
-			g.config.Links.SetHealth(nil)
+			g.config.Links.Steer(nil)
 			return
 		case <-g.monitor.Changed():
 			g.apply()
-		case <-g.config.Links.Changed():
+		case <-changed:
 			g.monitor.Hurry("")
 			g.apply()
-		case <-tick.C:
-			g.doubt()
-			by := g.flows.byAddress()
-			for _, l := range g.config.Links.Links() {
-				t := linkOf(l, by)
-				if sum := t.up + t.down; sum != carried[l.Name] {
-					g.monitor.Busy(l.Name, sum-carried[l.Name])
-					carried[l.Name] = sum
-				}
-			}
+		case now := <-tick.C:
+			g.look(now)
+			g.apply()
 		}
 	}
+}
+
+// look has the connections sampled, and tells the monitor what the links carry.
+func (g *Gateway) look(now time.Time) {
+	g.flows.look()
+	b, bytes := g.flows.take(g.config.Links.Links(), now)
+	for name, n := range bytes {
+		if n > 0 {
+			g.monitor.Busy(name, n)
+		}
+	}
+	g.steering.last = b
 }
 
 // suspect has a link looked at on which a request waits.
@@ -134,24 +139,11 @@ func (g *Gateway) suspect(a netip.Addr) {
 	}
 }
 
-// apply acts on the verdicts: a dead link loses its endpoint; over a doubtful one
-// requests do not go alone.
+// apply acts on what is known now: over a doubtful link requests do not go alone, and
+// each link plays its part.
 func (g *Gateway) apply() {
-	now, doubted := map[string]link.Health{}, false
-	for _, l := range g.probed() {
-		switch v := g.monitor.Verdict(l.Name); v.State {
-		case health.Dead:
-			now[l.Name] = link.Health{Dead: true, Why: v.Why}
-		case health.Doubtful:
-			doubted = true
-		}
-	}
-	if doubted {
-		g.doubt()
-	}
-	if err := g.config.Links.SetHealth(now); err != nil {
-		g.config.Log.Warn("links could not be followed", "err", err)
-	}
+	g.doubt()
+	g.steer()
 }
 
 // doubt keeps requests from going alone over the links that the monitor doubts, for

@@ -24,10 +24,10 @@ func (p *plan) chooseEndpoints(o *observed, links []*candidate) {
 	slices.SortStableFunc(order, func(a, b *candidate) int { return a.rank() - b.rank() })
 	for turn := range 2 {
 		for _, c := range order {
-			if c.State != Up || len(c.sources) <= turn {
+			if c.State != Up || c.Role == Out || len(c.sources) <= turn {
 				continue
 			}
-			e := endpoint{addr: c.sources[turn].addr, index: c.Index, dev: c.Name, backup: c.Mode != On || c.Doubtful}
+			e := endpoint{addr: c.sources[turn].addr, index: c.Index, dev: c.Name, backup: c.Role == Standby}
 			switch {
 			case foreign[e.addr.String()]:
 				c.note(fmt.Sprintf("%s already is an endpoint that others made; it is left as it is", e.addr))

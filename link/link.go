@@ -10,12 +10,12 @@ import (
 // A Mode says how a link is to be used.
 type Mode uint8
 
-// The modes. Overflow means "only when the other links are full"; that needs
-// somebody who measures, and until then it is treated as Backup.
+// The modes. For Overflow somebody has to measure, and to say so with
+// [Manager.Steer]; until then it is as Backup.
 const (
 	On       Mode = iota // carries traffic whenever it is up
 	Backup               // carries traffic only while no On link is usable
-	Overflow             // like Backup for now
+	Overflow             // carries traffic while the links before it are full
 	Off                  // is not used: no rule, no route, no endpoint
 	numModes
 )
@@ -136,8 +136,11 @@ type Link struct {
 	State State
 	// Metered is whether it costs by the byte.
 	Metered bool
-	// Doubtful is whether it may be failing: it is up, and used as a backup is.
-	Doubtful bool
+	// Order is its place among the links, the one to be preferred having 0: as they
+	// were named, or as the main table prefers them.
+	Order int
+	// Role is the part it plays now; Out where it is not up.
+	Role Role
 	// Addrs are the addresses from which this link sends, at most one of each
 	// family, IPv4 first. A socket bound to one of them leaves by this link.
 	Addrs []netip.Addr
@@ -151,4 +154,4 @@ type Link struct {
 }
 
 // Usable reports whether new connections can leave by this link.
-func (l Link) Usable() bool { return l.State == Up }
+func (l Link) Usable() bool { return l.State == Up && l.Role != Out }

@@ -41,7 +41,7 @@ type planner struct {
 	wanted []Wanted
 	relay  bool // of Config
 	memory memory
-	health map[string]Health // by name; those not in it are well
+	parts  map[string]Part // by name; those not in it play what their mode says
 }
 
 // A candidate is a link on its way into the plan.
@@ -76,8 +76,9 @@ func (pl *planner) plan(o *observed) *plan {
 			}
 		}
 	}
-	for _, c := range links {
-		c.feel(pl.health[c.Name])
+	for i, c := range links {
+		c.Order = i
+		c.play(pl.parts)
 		if c.Mode != Off {
 			inUse++
 		}

@@ -135,8 +135,8 @@ func (m *Manager) publish(links []Link) {
 		}
 	}
 	same := slices.EqualFunc(m.links, links, func(a, b Link) bool {
-		return a.Name == b.Name && a.Index == b.Index && a.Mode == b.Mode && a.State == b.State && a.Doubtful == b.Doubtful && slices.Equal(a.Addrs, b.Addrs) &&
-			a.Gateway4 == b.Gateway4 && a.Gateway6 == b.Gateway6 && a.Note == b.Note && a.Table == b.Table
+		return a.Name == b.Name && a.Index == b.Index && a.Mode == b.Mode && a.State == b.State && a.Role == b.Role && a.Order == b.Order &&
+			slices.Equal(a.Addrs, b.Addrs) && a.Gateway4 == b.Gateway4 && a.Gateway6 == b.Gateway6 && a.Note == b.Note && a.Table == b.Table
 	})
 	m.links = links
 	if !same {

@@ -1,0 +1,121 @@
+// Package bundle decides which part each link plays: which of them carry traffic,
+// which stand by, and which are out. It makes up for what the kernel does not see:
+//
+//   - A link over which nothing comes is out, at once.
+//   - The floor: the bundle is never to be slower than its best link alone. A link that
+//     costs more than it adds is set aside, and is tried again later and later.
+//   - Overflow: a link that costs money, or is to be spared, carries traffic only while
+//     those before it are full.
+//
+// A [Mind] turns what was observed of all links into a [Part] for each. It knows
+// neither clock nor socket: what it remembers is its own, and the time an argument. So
+// a day of a line is a list of observations, and its tests are such lists.
+package bundle
+
+import (
+	"time"
+
+	"tributary/health"
+	"tributary/link"
+)
+
+// A Thrift says how sparing to be with a link, whatever its mode.
+type Thrift uint8
+
+// The degrees of thrift.
+const (
+	Free  Thrift = iota // as its mode says
+	Spare               // only while the others are full: as the mode overflow
+	Last                // only if no other works: as the mode backup
+)
+
+// An Observation is what is known of one link at one moment.
+type Observation struct {
+	Link    string
+	Mode    link.Mode
+	Order   int  // of preference, the first having 0
+	Up      bool // the kernel could use it
+	Metered bool
+	Thrift  Thrift
+	// Spared is why Thrift is what it is, for people.
+	Spared string
+
+	// Health is what probes and traffic say.
+	Health health.State
+	Reason health.Reason
+	Why    string
+
+	// Probe is what probes of the last moments took.
+	Probe Delay
+	Loss  float64 // percent of the probes
+	// Sub is what the kernel says of the subflows over it.
+	Sub Subflows
+}
+
+// A Delay is a round trip and what it is at its best.
+type Delay struct {
+	RTT    time.Duration // of the last moments, 0 where there was none
+	Min    time.Duration // the least of the last minutes
+	Jitter time.Duration
+}
+
+// Queue returns how long a packet waits on its way and back, as far as probes show.
+func (d Delay) Queue() time.Duration { return max(0, d.RTT-d.Min) }
+
+// Subflows are what the subflows over a link did since the observation before.
+type Subflows struct {
+	Up, Down float64 // bytes of payload per second
+	Delay    Delay   // smoothed over all that sent
+	Loss     float64 // percent of what was sent that had to be sent again
+	Delivery float64 // bytes per second that the kernel thinks it could send
+	Queued   uint64  // bytes that wait here to be sent over this link
+}
+
+// A Bundle is all links at one moment, with what connections say as a whole.
+type Bundle struct {
+	At    time.Duration // since some moment of the past; never less than before
+	Span  time.Duration // since the observation before
+	Links []Observation
+	// Goodput is what became of the traffic: bytes per second in their order, as
+	// programs get them.
+	GoodputUp, GoodputDown float64
+	// Held are bytes that came and wait for earlier ones; Backlog those that programs
+	// have written and the relay has not acknowledged.
+	Held, Backlog uint64
+}
+
+// A Reason says why a link plays its part.
+type Reason string
+
+// The reasons, with the role that each leads to.
+const (
+	Wanted    Reason = "wanted"     // full: nothing is against it
+	Needed    Reason = "needed"     // full: the links before it are full
+	Trial     Reason = "on trial"   // full: to see whether it still does harm
+	Alone     Reason = "alone"      // full: it would stand by, but there is no better one
+	ByMode    Reason = "mode"       // backup: its mode says so
+	Spared    Reason = "spared"     // backup: its allowance is to last
+	NotNeeded Reason = "not needed" // backup: the links before it have room
+	Harmful   Reason = "harmful"    // backup, or out for a moment: the bundle was slower with it
+	Tiny      Reason = "tiny"       // backup: too slow beside the others to be of use
+	Dead      Reason = "dead"       // out: nothing comes through
+	Unusable  Reason = "unusable"   // out: the kernel knows no way over it
+	SetOff    Reason = "off"        // out: its mode is off
+)
+
+// A Part is what a link does, and why.
+type Part struct {
+	Role   link.Role
+	Reason Reason
+	Why    string // the evidence when the reason arose, in words
+}
+
+// A Decision is a change of a link's part.
+type Decision struct {
+	At     time.Time
+	Link   string
+	From   link.Role
+	To     link.Role
+	Reason Reason
+	Why    string
+}
