@@ -86,6 +86,17 @@ func (d *doubts) any(links []source) bool {
 	return slices.ContainsFunc(links, func(s source) bool { return d.about(s.addr) })
 }
 
+// compare orders links: the doubtful ones come last.
+func (d *doubts) compare(a, b source) int {
+	switch x, y := d.about(a.addr), d.about(b.addr); {
+	case x == y:
+		return 0
+	case x:
+		return 1
+	}
+	return -1
+}
+
 // doubtful reports whether a request may get lost on its link.
 func (u *upstream) doubtful() bool {
 	return u.doubts.any(u.sources(false)) || u.doubts.any(u.sources(true))

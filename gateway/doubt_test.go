@@ -1,7 +1,11 @@
 package gateway
 
 import (
+	"context"
+	"net"
 	"net/netip"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,4 +79,25 @@ func TestAvoidIsMoreThanDoubt(t *testing.T) {
 			t.Error("it does not pass")
 		}
 	})
+}
+
+// A request that waits begins elsewhere on the slightest doubt; a connection for
+// the pool, which would stay there, does not.
+func TestWhoWaitsIsWary(t *testing.T) {
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
+	for wary, want := range map[bool]netip.Addr{false: a, true: b} {
+		var first atomic.Pointer[netip.Addr]
+		u := &upstream{
+			sources: func(bool) []source { return []source{{"a", a}, {"b", b}} },
+			dial: func(_ context.Context, from netip.Addr, _ netip.AddrPort) (net.Conn, error) {
+				first.CompareAndSwap(nil, &from)
+				return nil, syscall.ECONNREFUSED
+			},
+		}
+		u.doubts.cast(a, time.Hour)
+		u.race(t.Context(), []netip.Addr{a}, 1, wary)
+		if got := *first.Load(); got != want {
+			t.Errorf("wary %v: began over %v", wary, got)
+		}
+	}
 }

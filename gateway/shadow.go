@@ -88,7 +88,7 @@ func (u *upstream) sealed(ctx context.Context, to proxy.Addr, flow proxy.Flow) (
 		return nil, fmt.Errorf("resolve relay %s: %w", u.to.Host, err)
 	}
 	start := time.Now()
-	c, err := u.race(ctx, addrs, u.shadow.port)
+	c, err := u.race(ctx, addrs, u.shadow.port, true)
 	if err != nil {
 		return nil, fmt.Errorf("dial relay %s: %w", net.JoinHostPort(u.to.Host, strconv.Itoa(int(u.shadow.port))), err)
 	}
@@ -118,7 +118,7 @@ func (d *dialer) cold(ctx context.Context, to proxy.Addr, flow proxy.Flow) (*rel
 		u.shadow.failed(true)
 		d.log.Debug("cold connections use TLS for a while", "err", err)
 	}
-	c, err := u.connect(ctx)
+	c, err := u.connect(ctx, true)
 	if err != nil {
 		if tried {
 			u.shadow.failed(false)

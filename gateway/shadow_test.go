@@ -118,7 +118,7 @@ func (p *shadowPending) Refuse(r proxy.Reason) error {
 // meet lets the gateway learn the relay's clock, without a pool.
 func (s *shadowRelay) meet(t *testing.T) {
 	t.Helper()
-	c, err := s.dialer.upstream.connect(s.ctx)
+	c, err := s.dialer.upstream.connect(s.ctx, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,14 +112,14 @@ type upstream struct {
 	lastGood atomic.Pointer[netip.Addr] // used when the relay's name cannot be resolved
 }
 
-// connect opens TCP or MPTCP and TLS to the relay.
-func (u *upstream) connect(ctx context.Context) (*relayConn, error) {
+// connect opens TCP or MPTCP and TLS to the relay; wary as in race.
+func (u *upstream) connect(ctx context.Context, wary bool) (*relayConn, error) {
 	addrs, err := u.addresses(ctx)
 	if err != nil {
 		return nil, u.failed(fmt.Errorf("resolve relay %s: %w", u.to.Host, err))
 	}
 	start := time.Now()
-	c, err := u.race(ctx, addrs, u.to.Port)
+	c, err := u.race(ctx, addrs, u.to.Port, wary)
 	if err != nil {
 		return nil, u.failed(fmt.Errorf("dial relay %s: %w", u.address(), err))
 	}
@@ -147,7 +147,7 @@ func (u *upstream) connect(ctx context.Context) (*relayConn, error) {
 // warm returns a connection that only waits for a request: authenticated, and
 // every subflow joined or given up on.
 func (u *upstream) warm(ctx context.Context) (*relayConn, error) {
-	conn, err := u.connect(ctx)
+	conn, err := u.connect(ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -234,15 +234,20 @@ func (u *upstream) reportMissing(full mptcp.Full, sources []source) {
 }
 
 // race dials from one link after the other, the next beside the first when that
-// is slow, and keeps the first connection that stands.
-func (u *upstream) race(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, error) {
+// is slow, and keeps the first connection that stands. If wary, for a request that
+// waits, all doubtful links come last.
+func (u *upstream) race(ctx context.Context, addrs []netip.Addr, port uint16, wary bool) (net.Conn, error) {
 	type attempt struct {
 		from source
 		to   netip.AddrPort
 	}
 	var attempts []attempt
 	for _, a := range addrs {
-		for _, s := range u.sources(a.Is6()) {
+		sources := u.sources(a.Is6())
+		if wary {
+			slices.SortStableFunc(sources, u.doubts.compare)
+		}
+		for _, s := range sources {
 			attempts = append(attempts, attempt{s, netip.AddrPortFrom(a, port)})
 		}
 	}
