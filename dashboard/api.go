@@ -15,11 +15,19 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 )
 
-// StatusPath is where the status is served.
-const StatusPath = "/api/status"
+// Where things are served.
+const (
+	StatusPath   = "/api/status"
+	SessionsPath = "/api/sessions"
+)
+
+// An Answer returns what is served at a path, something that encoding/json can
+// encode. It is called for each request, with the values behind the question mark.
+type Answer func(ask url.Values) any
 
 // A Server is a bound API server.
 type Server struct {
@@ -27,9 +35,9 @@ type Server struct {
 	http     http.Server
 }
 
-// New binds an address, such as "127.0.0.1:8081". Status is called for each request and must return something
-// that encoding/json can encode.
-func New(addr string, status func() any) (*Server, error) {
+// New binds an address, such as "127.0.0.1:8081", to serve the answers by their
+// paths.
+func New(addr string, answers map[string]Answer) (*Server, error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
 	l, err := lc.Listen(context.Background(), "tcp", addr)
@@ -37,13 +45,15 @@ func New(addr string, status func() any) (*Server, error) {
 		return nil, fmt.Errorf("listen for the API: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+StatusPath, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		e.Encode(status()) // fails only if the client has gone
-	})
+	for path, answer := range answers {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Cache-Control", "no-store")
+			e := json.NewEncoder(w)
+			e.SetIndent("", "  ")
+			e.Encode(answer(r.URL.Query())) // fails only if the client has gone
+		})
+	}
 	return &Server{listener: l, http: http.Server{
 		Handler:           localOnly(mux),
 		ReadHeaderTimeout: 5 * time.Second,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -11,7 +12,10 @@ import (
 // start serves until the test ends.
 func start(t *testing.T) *Server {
 	t.Helper()
-	s, err := New("127.0.0.1:0", func() any { return map[string]bool{"ready": true} })
+	s, err := New("127.0.0.1:0", map[string]Answer{
+		StatusPath:   func(url.Values) any { return map[string]bool{"ready": true} },
+		SessionsPath: func(ask url.Values) any { return ask },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +68,19 @@ func TestStatus(t *testing.T) {
 		if c.want != 200 && strings.Contains(string(body), "ready") {
 			t.Errorf("%s tells the status", resp.Status)
 		}
+	}
+}
+
+// What is behind the question mark reaches the answer.
+func TestAsk(t *testing.T) {
+	s := start(t)
+	resp, err := http.Get("http://" + s.Addr().String() + SessionsPath + "?most=3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); string(body) != "{\n  \"most\": [\n    \"3\"\n  ]\n}\n" {
+		t.Errorf("got %q", body)
 	}
 }
 

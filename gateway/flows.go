@@ -23,7 +23,9 @@ type flows struct {
 	conns map[*net.TCPConn]*followed
 	past  map[netip.Addr]traffic
 	least map[netip.Addr]time.Duration // round trips without queues, by local address
+	marks [2]volumes                   // for rates, the older one first
 
+	marked func(time.Time) // is told when marks are made; may be nil
 	senses senses
 	ailing map[netip.Addr]bool   // links whose subflows ail, of which doubt was not told yet
 	doubt  func(link netip.Addr) // is told of them; may be nil
@@ -33,6 +35,7 @@ type flows struct {
 type followed struct {
 	live map[subflowKey]mptcp.Subflow // last known
 	gone map[netip.Addr]uint64        // what subflows that ended cost
+	base map[subflowKey]volume        // what its session did not carry
 }
 
 // A subflowKey names a subflow of a connection for good; the kernel's number does
@@ -42,6 +45,7 @@ type subflowKey struct{ local, remote netip.AddrPort }
 // traffic is what went over one local address.
 type traffic struct {
 	up, down, retrans uint64
+	upRate, downRate  float64       // bytes per second, of late
 	rtt               time.Duration // of the subflow heard last
 	heard             time.Time
 	multipath         verdict
@@ -77,7 +81,7 @@ func (f *flows) track(c *relayConn) {
 	c.onClose(func() { f.finish(socket) })
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.conns[socket] = &followed{map[subflowKey]mptcp.Subflow{}, map[netip.Addr]uint64{}}
+	f.conns[socket] = &followed{live: map[subflowKey]mptcp.Subflow{}, gone: map[netip.Addr]uint64{}}
 }
 
 // run samples until ctx ends, where nobody else does.
@@ -101,9 +105,14 @@ func (f *flows) look() {
 		f.sample(c)
 	}
 	f.compare()
+	now := time.Now()
+	f.mark(now)
 	ailing := f.ailing
 	f.ailing = make(map[netip.Addr]bool)
 	f.mu.Unlock()
+	if f.marked != nil {
+		f.marked(now)
+	}
 	for link := range ailing {
 		if f.doubt != nil {
 			f.doubt(link)
@@ -223,6 +232,7 @@ func (f *flows) byAddress() map[netip.Addr]traffic {
 			all[s.Local.Addr()] = t
 		}
 	}
+	f.rate(all, time.Now())
 	return all
 }
 

@@ -102,6 +102,7 @@ func New(config Config) (*Gateway, error) {
 		Log:    config.Log,
 		Idle:   sessionIdle,
 	}
+	g.flows.marked = g.sessions.Mark
 	return g, nil
 }
 

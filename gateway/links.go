@@ -94,6 +94,8 @@ func linkOf(l link.Link, by map[netip.Addr]traffic) (sum traffic) {
 		sum.up += t.up
 		sum.down += t.down
 		sum.retrans += t.retrans
+		sum.upRate += t.upRate
+		sum.downRate += t.downRate
 		if t.heard.After(sum.heard) {
 			sum.rtt, sum.heard, sum.multipath = t.rtt, t.heard, t.multipath
 		}

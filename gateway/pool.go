@@ -60,6 +60,7 @@ type pool struct {
 	subflows func(*relayConn) (have, want int)
 	first    func(*relayConn) netip.Addr         // the local address that its first subflow has
 	lags     func() map[netip.Addr]time.Duration // of first subflows, see Gateway.lags
+	rest     func(*relayConn)                    // told of each that comes into the pool
 
 	mu       sync.Mutex
 	ledger   *ledger
@@ -90,7 +91,7 @@ func (g *Gateway) newPool() *pool {
 	p := newPool(g.upstream.warm, g.config.Log)
 	p.joined, p.subflows = g.config.Joined, g.subflows
 	p.first, p.lags = firstAddr, g.lags
-	p.ledger.cost = g.flows.cost
+	p.ledger.cost, p.rest = g.flows.cost, g.flows.rest
 	if g.config.Links != nil {
 		p.ledger.links = g.config.Links.Links
 	}
@@ -110,6 +111,7 @@ func newPool(make_ func(context.Context) (*relayConn, error), log *slog.Logger) 
 		subflows: func(*relayConn) (have, want int) { return 1, 1 },
 		first:    func(*relayConn) (a netip.Addr) { return a },
 		lags:     func() map[netip.Addr]time.Duration { return nil },
+		rest:     func(*relayConn) {},
 	}
 }
 

@@ -23,6 +23,10 @@ type Status struct {
 	LinkCare string        `json:"link_care"`
 	Pool     PoolStatus    `json:"pool"`
 	Sessions SessionStatus `json:"sessions"`
+	// Decisions are the last that were made about links, oldest first, 50 at most.
+	Decisions []Decision `json:"decisions"`
+	// Now is the gateway's clock, to which all times belong (RFC 3339, milliseconds).
+	Now string `json:"now"`
 }
 
 // RelayStatus is the way to the relay.
@@ -57,10 +61,17 @@ type LinkStatus struct {
 	// Health is what probes and traffic say: "alive", "doubtful", "dead" or "unknown",
 	// HealthWhy the evidence, and ProbeLoss the percentage of the last probes that was
 	// not answered.
-	Health    string  `json:"health"`
-	HealthWhy string  `json:"health_why,omitempty"`
-	JitterMs  float64 `json:"jitter_ms"`
-	ProbeLoss float64 `json:"probe_loss"`
+	Health      string  `json:"health"`
+	HealthWhy   string  `json:"health_why,omitempty"`
+	HealthSince string  `json:"health_since,omitempty"`
+	JitterMs    float64 `json:"jitter_ms"`
+	ProbeLoss   float64 `json:"probe_loss"`
+	// RateUp and RateDown are what the link carries now, in bit/s of payload: the mean
+	// of the last one to two seconds. Share is its part of what all links carry, both
+	// ways, from 0 to 1; 0 while nothing flows.
+	RateUp   float64 `json:"rate_up"`
+	RateDown float64 `json:"rate_down"`
+	Share    float64 `json:"share"`
 	// UpkeepBytes are those of the last 24 hours that warm connections have taken
 	// for themselves, as IP packets both ways; Metered is whether there is a budget
 	// for that.
@@ -91,11 +102,15 @@ type PoolStatus struct {
 type SessionStatus struct {
 	Open  int   `json:"open"`
 	Total int64 `json:"total"`
+	// List has the sessions themselves, and LeftOut how many of them it does not name,
+	// for those who ask for it; see [Gateway.ListSessions].
+	List    []Session `json:"list,omitempty"`
+	LeftOut int       `json:"left_out,omitempty"`
 }
 
 // Status returns the state of now.
 func (g *Gateway) Status() Status {
-	s := Status{Ready: true, Links: []LinkStatus{}, LinkCare: "off"}
+	s := Status{Ready: true, Links: []LinkStatus{}, LinkCare: "off", Now: exactly(time.Now()), Decisions: g.decisions()}
 	s.Relay, s.Pool = g.pool.status()
 	s.Pool.Raced, s.Pool.Won = g.upstream.raced.Load(), g.upstream.won.Load()
 	s.Relay.Address = g.upstream.address()
@@ -129,7 +144,8 @@ func (g *Gateway) Status() Status {
 			Name: l.Name, Mode: l.Mode.String(), State: l.State.String(), Note: l.Note,
 			RTTms: ms(t.rtt), BytesUp: t.up, BytesDown: t.down, MPTCP: t.multipath.String(),
 			Addresses: []string{}, Since: stamp(l.Since), Metered: l.Metered,
-			Health: h.Verdict.State.String(), HealthWhy: h.Verdict.Why, JitterMs: ms(h.Jitter), ProbeLoss: h.Loss,
+			Health: h.Verdict.State.String(), HealthWhy: h.Verdict.Why, HealthSince: stamp(h.Verdict.Since), JitterMs: ms(h.Jitter), ProbeLoss: h.Loss,
+			RateUp: bits(t.upRate), RateDown: bits(t.downRate),
 		}
 		var short string
 		ls.UpkeepBytes, short = g.pool.upkeepOf(l)
@@ -147,7 +163,21 @@ func (g *Gateway) Status() Status {
 		}
 		s.Links = append(s.Links, ls)
 	}
+	s.share()
 	return s
+}
+
+// share tells the links' parts of the traffic.
+func (s *Status) share() {
+	sum := 0.0
+	for _, l := range s.Links {
+		sum += l.RateUp + l.RateDown
+	}
+	for i := range s.Links {
+		if l := &s.Links[i]; sum > 0 {
+			l.Share = (l.RateUp + l.RateDown) / sum
+		}
+	}
 }
 
 func (p *pool) status() (RelayStatus, PoolStatus) {

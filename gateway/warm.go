@@ -92,6 +92,7 @@ func (p *pool) keep(w *warmConn) {
 	w.subflows, w.lacking, w.first = have, have < want, p.first(w.relayConn)
 	w.probeEvery(p.probe())
 	p.ledger.open(w)
+	p.rest(w.relayConn)
 	p.idle = append(p.idle, w)
 	go p.watch(w)
 }

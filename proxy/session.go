@@ -38,18 +38,22 @@ type Sessions struct {
 	// nobody needs to know.
 	Bound func(Conn) netip.AddrPort
 
-	mu    sync.Mutex
-	open  map[*session]struct{}
-	total atomic.Int64
+	mu     sync.Mutex
+	open   map[*session]struct{}
+	marked [2]time.Time // when the sessions' marks were made, the older one first
+	total  atomic.Int64
 }
 
 // A session is one request being carried.
 type session struct {
-	req   *Request
-	start time.Time
-	setup time.Duration // until the streams were joined
-	pair  splice.Pair
-	early int64 // bytes of the client that went with the dial
+	id     int64
+	req    *Request
+	start  time.Time
+	setup  time.Duration // until the streams were joined
+	pair   splice.Pair
+	early  int64       // bytes of the client that went with the dial
+	joined atomic.Bool // the three above are set
+	marks  [2]mark     // guarded by Sessions.mu
 }
 
 // Serve dials for a request, answers it, and joins the two streams; at the end it
@@ -105,6 +109,7 @@ func (s *Sessions) connect(ctx context.Context, ses *session) bool {
 	req.Early, req.Pending = nil, nil // an idle session holds no buffer
 	ses.pair.Client, ses.pair.Server, ses.pair.Idle = client, server, s.Idle
 	ses.setup = time.Since(ses.start)
+	ses.joined.Store(true)
 	return true
 }
 
@@ -186,7 +191,7 @@ func (s *Sessions) add(ses *session) {
 		s.open = make(map[*session]struct{})
 	}
 	s.open[ses] = struct{}{}
-	s.total.Add(1)
+	ses.id = s.total.Add(1)
 }
 
 func (s *Sessions) remove(ses *session) {

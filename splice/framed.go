@@ -294,6 +294,16 @@ func (c *FramedConn) reach(f func() error) error {
 	return f()
 }
 
+// NetConn returns the socket below, or nil once the connection was given back.
+func (c *FramedConn) NetConn() net.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away {
+		return nil
+	}
+	return c.tls.NetConn()
+}
+
 // LocalAddr and RemoteAddr are the connection's.
 func (c *FramedConn) LocalAddr() net.Addr { return c.tls.LocalAddr() }
 

@@ -86,7 +86,7 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 	if err != nil {
 		return portHint(err, "--socks")
 	}
-	status, err := dashboard.New(mptcp.ListenText(c.API), func() any { return g.Status() })
+	status, err := dashboard.New(mptcp.ListenText(c.API), gatewayAnswers(g))
 	if err != nil {
 		return portHint(err, "--api")
 	}

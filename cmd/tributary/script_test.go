@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -47,6 +46,7 @@ func TestScripts(t *testing.T) {
 					"fails": s.fails, "start": s.start, "ready": s.ready, "signal": s.signal, "ended": s.ended,
 					"cmdline": s.cmdline, "links": s.links, "occupy": s.occupy, "serve": s.serve, "fetch": s.fetch,
 					"network": s.network, "kernel": s.kernel, "members": s.members, "up": s.up,
+					"ask": s.ask, "hold": s.hold, "session": s.session,
 				},
 				Condition: func(name string) (bool, error) {
 					if name == "namespace" {
@@ -209,7 +209,7 @@ const served = "hello from the final server\n"
 func (s *script) listen(ts *testscript.TestScript, in func(func() error) error, addr string) {
 	var l net.Listener
 	ts.Check(in(func() (err error) { l, err = net.Listen("tcp", addr); return err }))
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, served) })}
+	server := &http.Server{Handler: http.HandlerFunc(serveBytes)}
 	go server.Serve(l)
 	ts.Defer(func() { server.Close() })
 }

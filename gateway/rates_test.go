@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"tributary/mptcp"
+)
+
+// Rates are those since the last mark but one, over subflows that live and have
+// ended; an address without a mark began at nothing.
+func TestRates(t *testing.T) {
+	dsl, lte, usb := netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("10.2.0.2"), netip.MustParseAddr("10.3.0.2")
+	f := newFlows()
+	socket := &net.TCPConn{}
+	live := map[subflowKey]mptcp.Subflow{}
+	f.conns[socket] = &followed{live: live}
+	carry := func(a netip.Addr, up, down uint64) {
+		local := netip.AddrPortFrom(a, 40000)
+		live[subflowKey{local: local}] = mptcp.Subflow{Local: local, BytesAcked: up, BytesReceived: down}
+	}
+	now := time.Unix(1e9, 0)
+	rates := func() map[netip.Addr][2]float64 {
+		all := map[netip.Addr]traffic{}
+		for a, tr := range f.past {
+			all[a] = tr
+		}
+		for _, s := range live {
+			tr := all[s.Local.Addr()]
+			tr.add(s)
+			all[s.Local.Addr()] = tr
+		}
+		f.rate(all, now)
+		got := map[netip.Addr][2]float64{}
+		for a, tr := range all {
+			got[a] = [2]float64{tr.upRate, tr.downRate}
+		}
+		return got
+	}
+	carry(dsl, 1000, 5000)
+	f.past[lte] = traffic{up: 70, down: 700}
+	if got := rates()[dsl]; got != [2]float64{} {
+		t.Errorf("before any mark: %v", got)
+	}
+	f.mark(now)
+	now = now.Add(time.Second)
+	carry(dsl, 2000, 9000)
+	f.mark(now)
+	now = now.Add(time.Second)
+	carry(dsl, 3000, 15000)
+	carry(usb, 10, 20)
+	f.past[lte] = traffic{up: 71, down: 704}
+	got := rates()
+	if got[dsl] != [2]float64{1000, 5000} || got[lte] != [2]float64{0.5, 2} || got[usb] != [2]float64{5, 10} {
+		t.Errorf("after two seconds: %v", got)
+	}
+	f.mark(now)
+	now = now.Add(time.Second)
+	f.mark(now)
+	now = now.Add(time.Second)
+	f.mark(now)
+	if got := rates()[dsl]; got != [2]float64{} {
+		t.Errorf("at rest: %v", got)
+	}
+
+	// What is carried before a session is none of its own.
+	f.rest(&relayConn{socket: socket})
+	if base := f.baseOf(socket); base[subflowKey{local: netip.AddrPortFrom(dsl, 40000)}] != (volume{3000, 15000}) {
+		t.Errorf("base %v", base)
+	}
+	f.rest(&relayConn{})
+	if base := f.baseOf(nil); base != nil {
+		t.Errorf("base %v of no connection", base)
+	}
+}
+
+func TestShare(t *testing.T) {
+	s := Status{Links: []LinkStatus{{RateUp: 1, RateDown: 2}, {}, {RateDown: 9}}}
+	s.share()
+	if s.Links[0].Share != 0.25 || s.Links[1].Share != 0 || s.Links[2].Share != 0.75 {
+		t.Errorf("%+v", s.Links)
+	}
+	s = Status{Links: []LinkStatus{{}}}
+	if s.share(); s.Links[0].Share != 0 {
+		t.Errorf("at rest %v", s.Links[0].Share)
+	}
+}
+
+func TestLastDecisions(t *testing.T) {
+	at := func(n int) Decision { return Decision{At: exactly(time.Unix(1e9, int64(n)*1e6))} }
+	var all []Decision
+	for n := 100; n > 0; n -= 2 {
+		all = append(all, at(n))
+	}
+	for n := 1; n < 100; n += 2 {
+		all = append(all, at(n))
+	}
+	got := lastDecisions(all)
+	if len(got) != decisionsTold || got[0] != at(51) || got[49] != at(100) || !slices.IsSortedFunc(got, func(a, b Decision) int {
+		return map[bool]int{true: -1, false: 1}[a.At < b.At]
+	}) {
+		t.Errorf("%d decisions: %v", len(got), got)
+	}
+}
