@@ -9,7 +9,7 @@ import (
 // A Decision is something the gateway has decided about a link.
 type Decision struct {
 	At     string `json:"at"` // RFC 3339, with milliseconds
-	By     string `json:"by"` // who did: "health"
+	By     string `json:"by"` // what decided: "health" on how a link is, "bundle" on the part it plays
 	Link   string `json:"link"`
 	From   string `json:"from"` // what the link was
 	To     string `json:"to"`   // and is since
@@ -30,6 +30,12 @@ func (g *Gateway) decisions() []Decision {
 				From: d.From.String(), To: d.To.String(), Reason: d.Reason.String(), Why: d.Why,
 			})
 		}
+	}
+	for _, d := range g.steering.decided() {
+		all = append(all, Decision{
+			At: exactly(d.At), By: "bundle", Link: d.Link,
+			From: d.From.String(), To: d.To.String(), Reason: string(d.Reason), Why: d.Why,
+		})
 	}
 	return lastDecisions(all)
 }

@@ -134,7 +134,7 @@ func (g *Gateway) session(o proxy.Open, links map[netip.Addr]link.Link, now time
 func subflowOf(f mptcp.Subflow, base volume, l link.Link) Subflow {
 	return Subflow{
 		Link: l.Name, Local: f.Local.String(), Remote: f.Remote.String(), State: strings.ToLower(f.State.String()),
-		Backup: l.Name != "" && (l.Mode != link.On || l.Doubtful), RTTms: ms(f.RTT),
+		Backup: l.Name != "" && l.Role == link.Standby, RTTms: ms(f.RTT),
 		BytesUp: f.BytesAcked - min(base.up, f.BytesAcked), BytesDown: f.BytesReceived - min(base.down, f.BytesReceived),
 		Retransmits: f.Retransmits, Timeouts: f.Timeouts,
 	}

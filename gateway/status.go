@@ -72,6 +72,12 @@ type LinkStatus struct {
 	RateUp   float64 `json:"rate_up"`
 	RateDown float64 `json:"rate_down"`
 	Share    float64 `json:"share"`
+	// Role is the part that the link plays in the bundle: "full", "backup" or "out"; the
+	// reason in a word or two, the evidence in words, and since when.
+	Role       string `json:"role"`
+	RoleReason string `json:"role_reason,omitempty"`
+	RoleWhy    string `json:"role_why,omitempty"`
+	RoleSince  string `json:"role_since,omitempty"`
 	// UpkeepBytes are those of the last 24 hours that warm connections have taken
 	// for themselves, as IP packets both ways; Metered is whether there is a budget
 	// for that.
@@ -147,6 +153,8 @@ func (g *Gateway) Status() Status {
 			Health: h.Verdict.State.String(), HealthWhy: h.Verdict.Why, HealthSince: stamp(h.Verdict.Since), JitterMs: ms(h.Jitter), ProbeLoss: h.Loss,
 			RateUp: bits(t.upRate), RateDown: bits(t.downRate),
 		}
+		part, since := g.steering.part(l.Name)
+		ls.Role, ls.RoleReason, ls.RoleWhy, ls.RoleSince = l.Role.String(), string(part.Reason), part.Why, stamp(since)
 		var short string
 		ls.UpkeepBytes, short = g.pool.upkeepOf(l)
 		if short != "" {
