@@ -62,6 +62,9 @@ func (c *checker) relay(out *relay.Config, raw rawRelay) {
 	if raw.AllowPrivate != nil {
 		out.AllowPrivate = *raw.AllowPrivate
 	}
+	if raw.Speed != nil {
+		out.Speed = *raw.Speed
+	}
 	if raw.TrustClear != nil {
 		out.TrustClear = []netip.Prefix{}
 		for i, text := range *raw.TrustClear {

@@ -43,6 +43,7 @@ func Default() Config {
 			Listen:      netip.AddrPortFrom(netip.Addr{}, 8443),
 			Shadowsocks: netip.AddrPortFrom(netip.Addr{}, 8388),
 			PerAccount:  relay.DefaultPerAccount,
+			Speed:       true,
 		},
 		Gateway: gateway.Config{SOCKS: netip.MustParseAddrPort("127.0.0.1:1080"), Opening: gateway.Auto},
 		API:     netip.MustParseAddrPort("127.0.0.1:8081"),

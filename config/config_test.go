@@ -26,6 +26,7 @@ advertise = "relay.example.net"
 allow_private = true
 trust_clear = ["10.0.0.0/8", "fd00::/8"]
 per_account = 7
+speed = false
 [gateway]
 state = '/g'
 join = "`+goodLink+`"

@@ -23,6 +23,7 @@ type rawRelay struct {
 	AllowPrivate *bool     `toml:"allow_private"`
 	TrustClear   *[]string `toml:"trust_clear"`
 	PerAccount   *int64    `toml:"per_account"`
+	Speed        *bool     `toml:"speed"`
 }
 
 type rawGateway struct {

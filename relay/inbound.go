@@ -12,6 +12,7 @@ import (
 	"tributary/proto/httpconnect"
 	"tributary/proto/socks"
 	"tributary/proxy"
+	"tributary/speed"
 	"tributary/splice"
 )
 
@@ -56,7 +57,11 @@ func (r *Relay) attend(live context.Context, v *visitor, request func(*visitor) 
 		return
 	}
 	v.conn.SetDeadline(time.Time{})
-	r.sessions.Serve(live, req, func() {
+	ctx := live
+	if speed.Is(req.To) {
+		ctx = speed.For(live, req.User)
+	}
+	r.sessions.Serve(ctx, req, func() {
 		if v.free.Swap(false) {
 			go r.attend(live, v, (*visitor).next, ended) // not on this stack, which may be the last one's
 			return

@@ -26,6 +26,7 @@ import (
 	"tributary/proto/join"
 	"tributary/proto/socks"
 	"tributary/proxy"
+	"tributary/speed"
 	"tributary/splice"
 )
 
@@ -70,6 +71,7 @@ type Config struct {
 	AllowPrivate bool           // let accounts reach private, loopback and link-local addresses
 	TrustClear   []netip.Prefix // networks whose clients may speak without TLS
 	PerAccount   int            // connections per account, 0 means DefaultPerAccount
+	Speed        bool           // answer for speed.Host, so that gateways can measure their links
 	Egress       proxy.Dialer   // how to reach final servers; nil means by TCP, as policy allows
 	Log          *slog.Logger
 }
@@ -94,6 +96,9 @@ func New(config Config) (*Relay, error) {
 	}
 	if config.Egress == nil {
 		config.Egress = newEgress(config)
+	}
+	if config.Speed {
+		config.Egress = speed.New(config.Egress)
 	}
 	id, err := loadIdentity(config.StateDir)
 	if err != nil {

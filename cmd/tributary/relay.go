@@ -19,7 +19,7 @@ import (
 )
 
 const relayUsage = `
-tributary relay [--config FILE] [--state DIR] [--listen ADDR:PORT] [--shadowsocks ADDR:PORT|off] [--advertise HOST] [--allow-private]
+tributary relay [--config FILE] [--state DIR] [--listen ADDR:PORT] [--shadowsocks ADDR:PORT|off] [--advertise HOST] [--allow-private] [--speed=false]
 
 The server. Its first start makes keys and the account "default", and prints the
 join link that a gateway needs.`
@@ -30,6 +30,7 @@ func runRelay(ctx context.Context, std stdio, args []string) error {
 		fs.Var(shadowsocksFlag{&c.Relay.Shadowsocks}, "shadowsocks", "where to listen for Shadowsocks, as `ADDR:PORT`, or off; without ADDR as --listen")
 		fs.StringVar(&c.Relay.StateDir, "state", c.Relay.StateDir, "directory for keys and accounts (default /var/lib/tributary, or the user's own)")
 		fs.StringVar(&c.Relay.Advertise, "advertise", c.Relay.Advertise, "host name or address in join links (default the first public address)")
+		fs.BoolVar(&c.Relay.Speed, "speed", c.Relay.Speed, "let accounts measure their links against this relay; --speed=false does not")
 		fs.BoolVar(&c.Relay.AllowPrivate, "allow-private", c.Relay.AllowPrivate, "let accounts reach private, loopback and link-local addresses")
 	})
 	if err != nil {
