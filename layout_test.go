@@ -52,8 +52,8 @@ var imports = map[string][]string{
 	"link":            {"durable", "mptcp/pm"},
 	"upkeep":          {"durable"},
 	"relay":           {"account", "durable", "egress", "mptcp", "proto/*", "proxy", "speed", "splice"},
-	"gateway":         {"bundle", "egress", "health", "link", "mptcp", "proto/*", "proxy", "splice", "upkeep"},
-	"config":          {"account", "gateway", "link", "proto/*", "proxy", "relay"},
+	"gateway":         {"allowance", "bundle", "egress", "health", "link", "mptcp", "proto/*", "proxy", "splice", "upkeep"},
+	"config":          {"account", "allowance", "gateway", "link", "proto/*", "proxy", "relay"},
 	"cmd/tributary":   {"*"},
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"tributary/allowance"
 	"tributary/gateway"
 	"tributary/link"
 	"tributary/proto/join"
@@ -119,11 +120,11 @@ func (c *checker) gateway(out *Config, raw rawGateway) {
 		}
 	}
 	if raw.Link != nil {
-		out.Links.Wanted = c.links(*raw.Link)
+		out.Links.Wanted, out.Gateway.Plans = c.links(*raw.Link)
 	}
 }
 
-func (c *checker) links(raw []rawLink) (out []link.Wanted) {
+func (c *checker) links(raw []rawLink) (out []link.Wanted, plans map[string]allowance.Plan) {
 	for i, l := range raw {
 		at := func(key string) place { return c.places.entry(i+1, "gateway", "link", key) }
 		if l.Name == nil {
@@ -145,15 +146,55 @@ func (c *checker) links(raw []rawLink) (out []link.Wanted) {
 				c.refuse(where, "want on, backup, overflow or off")
 			}
 		}
-		if l.Metered != nil {
-			w.Charge = link.Flat
-			if *l.Metered {
-				w.Charge = link.Metered
+		p := c.plan(l, func(key string) place {
+			where := at(key)
+			where.name = w.Name
+			return where
+		})
+		if p != (allowance.Plan{}) {
+			if plans == nil {
+				plans = map[string]allowance.Plan{}
 			}
+			plans[w.Name] = p
+		}
+		switch {
+		case l.Metered != nil && !*l.Metered:
+			w.Charge = link.Flat
+		case l.Metered != nil || p.Bytes > 0 || p.PricePerGB > 0:
+			w.Charge = link.Metered
 		}
 		out = append(out, w)
 	}
-	return out
+	return out, plans
+}
+
+// mostGB bounds allowances and prices: what is beyond is a slip.
+const mostGB = 1_000_000
+
+// plan returns what a link costs.
+func (c *checker) plan(l rawLink, at func(key string) place) (p allowance.Plan) {
+	if l.AllowanceGB != nil {
+		if n := *l.AllowanceGB; n*allowance.GB >= 1 && n <= mostGB {
+			p.Bytes = uint64(n * allowance.GB)
+		} else {
+			c.refuse(at("allowance_gb"), "want a number of GB above 0")
+		}
+	}
+	if l.AllowanceDay != nil {
+		if n := *l.AllowanceDay; n >= 1 && n <= 31 {
+			p.Day = int(n)
+		} else {
+			c.refuse(at("allowance_day"), "want a day of the month, 1 to 31")
+		}
+	}
+	if l.PricePerGB != nil {
+		if n := *l.PricePerGB; n >= 0 && n <= mostGB {
+			p.PricePerGB = n
+		} else {
+			c.refuse(at("price_per_gb"), "want a price, such as 0.5")
+		}
+	}
+	return p
 }
 
 func (c *checker) state(out, raw *string, at place) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"tributary/allowance"
 	"tributary/gateway"
 	"tributary/link"
 	"tributary/relay"
@@ -33,7 +34,8 @@ join = "`+goodLink+`"
 socks = ":1081"
 api = "127.0.0.1:0"
 open = "eager"
-link = [{name = "a", metered = true}, {name = "b", mode = "overflow", metered = false}, {name = "c"}]
+link = [{name = "a", metered = true}, {name = "b", mode = "overflow", metered = false}, {name = "c", allowance_day = 31},
+	{name = "d", allowance_gb = 10}, {name = "e", allowance_gb = 0.5, metered = false, price_per_gb = 2.5}, {name = "f", price_per_gb = 0}]
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -46,9 +48,12 @@ link = [{name = "a", metered = true}, {name = "b", mode = "overflow", metered = 
 			Listen: netip.MustParseAddrPort("[::1]:1"), Advertise: "relay.example.net", StateDir: "/r", AllowPrivate: true,
 			TrustClear: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, PerAccount: 7,
 		},
-		Gateway: gateway.Config{SOCKS: netip.AddrPortFrom(netip.Addr{}, 1081), Opening: gateway.Eager, Relay: c.Gateway.Relay},
+		Gateway: gateway.Config{SOCKS: netip.AddrPortFrom(netip.Addr{}, 1081), Opening: gateway.Eager, Relay: c.Gateway.Relay, Plans: map[string]allowance.Plan{
+			"c": {Day: 31}, "d": {Bytes: 10 * allowance.GB}, "e": {Bytes: allowance.GB / 2, PricePerGB: 2.5},
+		}},
 		Links: link.Config{StateDir: "/g", Wanted: []link.Wanted{
 			{Name: "a", Mode: link.On, Charge: link.Metered}, {Name: "b", Mode: link.Overflow, Charge: link.Flat}, {Name: "c"},
+			{Name: "d", Charge: link.Metered}, {Name: "e", Charge: link.Flat}, {Name: "f"},
 		}},
 		API: netip.MustParseAddrPort("127.0.0.1:0"),
 	}
@@ -142,6 +147,19 @@ var badFiles = []struct{ name, text, want string }{
 		"t.toml:4: [[gateway.link]] entry 2 name: an entry before this one has the same name"},
 	{"inline entries", "[gateway]\nsocks = \":1\"\nlink = [{name = \"a\"}, {name = \"b\", mode = \"x\"}]\n",
 		"t.toml:3: [[gateway.link]] entry 2 (b) mode: want on, backup, overflow or off"},
+	{"allowance", "[[gateway.link]]\nname = \"a\"\nallowance_gb = 0\nallowance_day = 32\nprice_per_gb = -1\n",
+		"t.toml:3: [[gateway.link]] entry 1 (a) allowance_gb: want a number of GB above 0\n" +
+			"t.toml:4: [[gateway.link]] entry 1 (a) allowance_day: want a day of the month, 1 to 31\n" +
+			"t.toml:5: [[gateway.link]] entry 1 (a) price_per_gb: want a price, such as 0.5"},
+	{"no numbers", "[[gateway.link]]\nname = \"a\"\nallowance_gb = nan\nallowance_day = 0\nprice_per_gb = inf\n",
+		"t.toml:3: [[gateway.link]] entry 1 (a) allowance_gb: want a number of GB above 0\n" +
+			"t.toml:4: [[gateway.link]] entry 1 (a) allowance_day: want a day of the month, 1 to 31\n" +
+			"t.toml:5: [[gateway.link]] entry 1 (a) price_per_gb: want a price, such as 0.5"},
+	{"far too much", "[[gateway.link]]\nname = \"a\"\nallowance_gb = 1e300\nprice_per_gb = 1e7\n",
+		"t.toml:3: [[gateway.link]] entry 1 (a) allowance_gb: want a number of GB above 0\n" +
+			"t.toml:4: [[gateway.link]] entry 1 (a) price_per_gb: want a price, such as 0.5"},
+	{"text for a price", "[[gateway.link]]\nname = \"a\"\nprice_per_gb = \"0,50 EUR\"\n",
+		"t.toml:3: [[gateway.link]] entry 1 price_per_gb: want a number"},
 	{"order", "[[gateway.link]]\n[gateway]\nopen = 'x'\n[relay]\nlisten = 'x'\n",
 		"t.toml:1: [[gateway.link]] entry 1 name: is missing\n" +
 			"t.toml:3: [gateway] open: want auto, honest or eager\n" +

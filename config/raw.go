@@ -36,9 +36,12 @@ type rawGateway struct {
 }
 
 type rawLink struct {
-	Name    *string `toml:"name"`
-	Mode    *string `toml:"mode"`
-	Metered *bool   `toml:"metered"`
+	Name         *string  `toml:"name"`
+	Mode         *string  `toml:"mode"`
+	Metered      *bool    `toml:"metered"`
+	AllowanceGB  *float64 `toml:"allowance_gb"`
+	AllowanceDay *int64   `toml:"allowance_day"`
+	PricePerGB   *float64 `toml:"price_per_gb"`
 }
 
 // decode reads text into the raw form.
@@ -112,6 +115,8 @@ func wanted(t reflect.Type, key []string) string {
 			return "true or false"
 		case reflect.Int64:
 			return "a whole number"
+		case reflect.Float64:
+			return "a number"
 		case reflect.Slice:
 			if t.Elem().Kind() == reflect.String {
 				return "a list of texts, as [\"…\", \"…\"]"

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"tributary/allowance"
 	"tributary/health"
 	"tributary/link"
 	"tributary/mptcp"
@@ -43,8 +44,10 @@ type Config struct {
 	Opening Opening
 	Links   *link.Manager // nil leaves the links alone
 	Dial    Dial          // how to reach the relay; nil means by Multipath TCP
-	// StateDir remembers what upkeep has cost the links; "" means no longer than the
-	// process lives.
+	// Plans are what links cost, by name; those not named are flat rates.
+	Plans map[string]allowance.Plan
+	// StateDir remembers what upkeep has cost the links, and what they have carried; ""
+	// means no longer than the process lives.
 	StateDir string
 	Joined   func() // called once, when the relay has first accepted the login; may be nil
 	Log      *slog.Logger

@@ -89,6 +89,8 @@ func change1[T comparable](have *[]T, verb string, it T) error {
 	return nil
 }
 
+func (k *fakeKernel) counters() (map[int]Counter, error) { return nil, nil }
+
 func (k *fakeKernel) alarm() *alarm { return k.bell }
 func (k *fakeKernel) where() string { return k.boot }
 func (k *fakeKernel) close() error  { k.closed = true; return nil }

@@ -8,6 +8,8 @@ type kernel interface {
 	// observe looks at everything; also names sysctls to read beyond sysctlPaths.
 	observe(also []string) (*observed, error)
 	apply(step) error
+	// counters are those of all interfaces, by number; without IDs.
+	counters() (map[int]Counter, error)
 	// alarm tells that another look is due.
 	alarm() *alarm
 	// where names this boot and network namespace.
