@@ -100,6 +100,18 @@ func (b *Book) Save(now time.Time, least time.Duration) error {
 		return nil
 	}
 	b.saved = now // also if it fails: it is not to be tried all the time
+	text, err := b.text()
+	if err == nil {
+		err = durable.WriteFile(b.path, text)
+	}
+	if err != nil {
+		return fmt.Errorf("write what the links have carried: %w", err)
+	}
+	b.unsaved, b.dirty = 0, false
+	return nil
+}
+
+func (b *Book) text() ([]byte, error) {
 	file := map[string]fileAccount{}
 	for name, a := range b.links {
 		if a.at.IsZero() {
@@ -110,17 +122,10 @@ func (b *Book) Save(now time.Time, least time.Duration) error {
 			f.Level = a.level.String()
 		}
 		for d, bytes := range a.days {
-			f.Days[d.String()] = bytes
+			f.Days[d.String()] = min(bytes, most)
 		}
 		file[name] = f
 	}
 	text, err := json.MarshalIndent(file, "", "\t")
-	if err == nil {
-		err = durable.WriteFile(b.path, append(text, '\n'))
-	}
-	if err != nil {
-		return fmt.Errorf("write what the links have carried: %w", err)
-	}
-	b.unsaved, b.dirty = 0, false
-	return nil
+	return append(text, '\n'), err
 }

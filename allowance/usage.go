@@ -16,7 +16,7 @@ const week = 7
 type Usage struct {
 	Used        uint64
 	From, Until time.Time // the billing month
-	Since       time.Time // From, or the day on which counting began
+	Since       time.Time // From, or the day on which counting began; zero if it has not
 	Now         time.Time // when this was so; later than the clock if that was set back
 	Day, Days   int       // today in the billing month, from 1, and of how many
 	Pace        float64   // bytes a day: this billing month's, and at least a week's
@@ -35,13 +35,11 @@ func (b *Book) Usage(link string, start int, now time.Time) Usage {
 		Now: now, From: from.begin(loc), Until: until.begin(loc),
 		Day: int(today-from) + 1, Days: int(until - from),
 	}
-	first := today
-	window := min(from, today-week)
 	a := b.links[link]
-	if a == nil {
-		a = &account{}
+	if a == nil || a.at.IsZero() {
+		return u
 	}
-	var recent uint64
+	first, window, recent := today, min(from, today-week), uint64(0)
 	for d, bytes := range a.days {
 		first = min(first, d)
 		if d >= from {

@@ -56,6 +56,8 @@ func byMode(o Observation) Part {
 		return Part{link.Standby, ByMode, ""}
 	case o.Thrift == Last:
 		return Part{link.Standby, Spared, o.Spared}
+	case o.Thrift == Spare:
+		return Part{link.Standby, NotNeeded, o.Spared}
 	case o.Mode == link.Overflow:
 		return Part{link.Standby, NotNeeded, ""}
 	}

@@ -81,6 +81,7 @@ func (g *Gateway) observe(measured []bundle.Observation) (all []bundle.Observati
 		}
 		all = append(all, o)
 	}
+	g.accounts.enter(all)
 	return all
 }
 

@@ -65,6 +65,7 @@ type Gateway struct {
 	flows    *flows
 	monitor  *health.Monitor // nil where there are no links
 	steering steering
+	accounts *accountant // nil where there are no links
 	sessions proxy.Sessions
 	slots    chan struct{} // one for each client connection there may be
 }
@@ -96,6 +97,7 @@ func New(config Config) (*Gateway, error) {
 	g.flows.doubt = g.Doubt
 	g.steering.start = time.Now()
 	g.monitor = g.newMonitor()
+	g.accounts = g.newAccountant()
 	g.upstream.suspect = g.suspect
 	g.pool = g.newPool()
 	memory := newMemory(config.Opening)
@@ -131,6 +133,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	} else {
 		helpers.Go(func() { g.monitor.Run(live) })
 		helpers.Go(func() { g.watchLinks(live) })
+		helpers.Go(func() { g.accounts.run(live) })
 	}
 	helpers.Go(func() { g.followLinks(ctx) })
 	context.AfterFunc(ctx, func() { g.listener.Close() })

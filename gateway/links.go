@@ -17,8 +17,8 @@ func (g *Gateway) managed() bool {
 	return ok
 }
 
-// sources returns where a connection may start, best first: links that are on
-// before those held back, among them those in no doubt, and of these the one with
+// sources returns where a connection may start, best first: links that are on and play
+// their part before those held back, among them those in no doubt, and of these the one with
 // the least round trip first. A link that was never heard comes last of its kind.
 //
 // Without link management there are no routes by source, so the routing table
@@ -29,7 +29,7 @@ func (g *Gateway) sources(v6 bool) []source {
 	}
 	type candidate struct {
 		source
-		mode  link.Mode
+		held  bool
 		rtt   time.Duration
 		doubt bool
 	}
@@ -40,7 +40,7 @@ func (g *Gateway) sources(v6 bool) []source {
 			if !l.Usable() || a.Is6() != v6 {
 				continue
 			}
-			c := candidate{source{l.Name, a}, l.Mode, time.Hour, g.upstream.doubts.avoided(a)}
+			c := candidate{source{l.Name, a}, l.Mode != link.On || l.Role != link.Full, time.Hour, g.upstream.doubts.avoided(a)}
 			if rtt := heard[a]; rtt > 0 {
 				c.rtt = rtt
 			}
@@ -48,8 +48,8 @@ func (g *Gateway) sources(v6 bool) []source {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int {
-		if (a.mode == link.On) != (b.mode == link.On) {
-			return int(a.mode) - int(b.mode)
+		if a.held != b.held {
+			return map[bool]int{true: 1, false: -1}[a.held]
 		}
 		if a.doubt != b.doubt {
 			return map[bool]int{true: 1, false: -1}[a.doubt]

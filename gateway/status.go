@@ -83,6 +83,8 @@ type LinkStatus struct {
 	// for that.
 	UpkeepBytes uint64 `json:"upkeep_bytes"`
 	Metered     bool   `json:"metered"`
+	// Usage is what the link has carried in its billing month.
+	Usage *UsageStatus `json:"usage,omitempty"`
 }
 
 // PoolStatus is the warm connections.
@@ -149,7 +151,7 @@ func (g *Gateway) Status() Status {
 		ls := LinkStatus{
 			Name: l.Name, Mode: l.Mode.String(), State: l.State.String(), Note: l.Note,
 			RTTms: ms(t.rtt), BytesUp: t.up, BytesDown: t.down, MPTCP: t.multipath.String(),
-			Addresses: []string{}, Since: stamp(l.Since), Metered: l.Metered,
+			Addresses: []string{}, Since: stamp(l.Since), Metered: l.Metered, Usage: g.accounts.status(l.Name, time.Now()),
 			Health: h.Verdict.State.String(), HealthWhy: h.Verdict.Why, HealthSince: stamp(h.Verdict.Since), JitterMs: ms(h.Jitter), ProbeLoss: h.Loss,
 			RateUp: bits(t.upRate), RateDown: bits(t.downRate),
 		}
