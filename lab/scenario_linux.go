@@ -29,6 +29,8 @@ func Scenarios() []Scenario {
 			About: "nobody asks for 45 s; then one request"},
 		{Name: "idle-cost", Takes: 160 * time.Second, run: idleCost,
 			About: "what a day without use takes of each link, from two minutes of one; then a burst"},
+		{Name: "allowance", Takes: 50 * time.Second, run: allowance,
+			About: "a link with a small data plan is used up, through a kill, a restart and the loss of the other link"},
 		{Name: "errors", Takes: 33 * time.Second, run: refusals,
 			About: "servers that refuse, cannot be reached, do not exist or do not answer"},
 		{Name: "gateway-crash", Takes: 7 * time.Second, run: gatewayCrash,

@@ -42,6 +42,10 @@ type LinkStatus struct {
 	BytesDown          uint64  `json:"bytes_down"`
 	UpkeepBytes        uint64  `json:"upkeep_bytes"`
 	Metered            bool
+	Usage              struct {
+		Bytes         uint64
+		Thrift, Words string
+	}
 }
 
 // Status asks the gateway.
