@@ -86,8 +86,8 @@ var largePackages = map[string]struct {
 	why   string
 }{
 	"cmd/tributary": {2500, "one file per sub-command; they share next to nothing"},
-	"lab":           {10500, "an instrument: emulator, hosts, final server and scenarios stay behind one door"},
-	"link":          {2300, "observation, plan, steps and journal name each other's types throughout"},
+	"lab":           {11500, "an instrument: emulator, hosts, final server and scenarios stay behind one door"},
+	"link":          {2500, "observation, plan, steps and journal name each other's types throughout"},
 	"gateway":       {4600, "one loop from client to relay; the pool, the cold ways, the early answers and the links meet in it"},
 }
 

@@ -62,8 +62,11 @@ func (r *allowanceRun) start(ctx context.Context, mb int) error {
 	return r.Warm(ctx)
 }
 
-// lands waits until lte is used as sparingly as that.
+// lands waits until all is counted and lte is used as sparingly as that.
 func (r *allowanceRun) lands(ctx context.Context, thrift string) error {
+	if err := sleep(ctx, counted); err != nil {
+		return err
+	}
 	_, err := r.WaitStatus(ctx, "thrift "+thrift, func(st Status) bool { return st.Links[1].Usage.Thrift == thrift })
 	return err
 }
@@ -104,11 +107,8 @@ func (r *allowanceRun) keep(ctx context.Context) error {
 	if err := r.start(ctx, lastMB); err != nil {
 		return err
 	}
-	if err := r.lands(ctx, "backup"); err != nil {
-		return err
-	}
 	r.step(counted, "until all is counted")
-	if err := sleep(ctx, counted); err != nil {
+	if err := r.lands(ctx, "backup"); err != nil {
 		return err
 	}
 	st, err := r.Status(ctx)
