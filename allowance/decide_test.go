@@ -173,7 +173,7 @@ func TestWords(t *testing.T) {
 		{u, Plan{PricePerGB: 2}, "4.2 GB used on day 12 of 30; at this pace 10.5 GB; costs 8.40 so far, 21.00 at this pace"},
 		{late, ten, "4.2 of 10 GB used on day 12 of 30, counted since 2026-11-10; at this pace 10.5 GB, used up on 2026-11-29"},
 		{at(11, 12), Plan{Bytes: 10 * GB, PricePerGB: 2}, "11 of 10 GB used on day 12 of 30; at this pace 12 GB; costs 2.00 so far, 4.00 at this pace"},
-		{at(0.034, 250), Plan{Bytes: GB / 2}, "0.03 of 0.5 GB used on day 12 of 30; at this pace 250 GB"},
+		{at(0.034, 250), Plan{Bytes: GB / 2}, "0.034 of 0.5 GB used on day 12 of 30; at this pace 250 GB"},
 	} {
 		if got := tt.u.Words(tt.p); got != tt.want {
 			t.Errorf("got  %q\nwant %q", got, tt.want)

@@ -94,6 +94,8 @@ func (u Usage) Words(p Plan) string {
 func gigabytes(bytes uint64) string {
 	n, digits := float64(bytes)/GB, 1
 	switch {
+	case n < 0.1:
+		digits = 3
 	case n < 1:
 		digits = 2
 	case n >= 100:
