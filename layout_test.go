@@ -55,6 +55,8 @@ var imports = map[string][]string{
 	"gateway":         {"allowance", "bundle", "egress", "health", "link", "mptcp", "proto/*", "proxy", "splice", "upkeep"},
 	"config":          {"account", "allowance", "gateway", "link", "proto/*", "proxy", "relay"},
 	"cmd/tributary":   {"*"},
+
+	"dashboard/screen": {"gateway"},
 }
 
 // testImports may be imported by every package's tests besides: fakes, and the

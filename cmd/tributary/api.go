@@ -15,8 +15,7 @@ func gatewayAnswers(g *gateway.Gateway) map[string]dashboard.Answer {
 		dashboard.StatusPath: func(ask url.Values) any {
 			s := g.Status()
 			if ask.Get("sessions") == "1" {
-				l := g.ListSessions(most(ask))
-				s.Sessions = gateway.SessionStatus{Open: l.Open, Total: l.Total, List: l.List, LeftOut: l.LeftOut}
+				s.Sessions = gateway.SessionStatus(g.ListSessions(most(ask)))
 			}
 			return s
 		},

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -80,4 +81,12 @@ func serveBytes(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Length", fmt.Sprint(n))
 	w.Write(make([]byte, n))
+}
+
+// wrote FILE COUNT REGEXP waits until a file has that many lines of a kind.
+func (s *script) wrote(ts *testscript.TestScript, neg bool, args []string) {
+	kind := regexp.MustCompile("(?m)" + args[2])
+	var want int
+	fmt.Sscan(args[1], &want)
+	eventually(ts, args[0]+" has them", func() bool { return len(kind.FindAllString(ts.ReadFile(args[0]), -1)) >= want })
 }

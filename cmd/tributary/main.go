@@ -30,6 +30,7 @@ var commands = []command{
 	{"relay", "the server, on a host with a good line", runRelay},
 	{"gateway", "the client side, on a router or a laptop", runGateway},
 	{"status", "links, relay, sessions and pool: what is and why", runStatus},
+	{"top", "a live view of links and sessions", runTop},
 	{"account", "who may use the relay", runAccount},
 	{"measure", "what a proxy, or none, costs a client", runMeasure},
 	{"lab", "emulated links in network namespaces (root)", runLab},

@@ -18,9 +18,9 @@ import (
 	"tributary/proto/join"
 )
 
-// TestMain makes the test binary serve as the command, too.
+// TestMain makes the test binary serve as the command, too, and as one that fails.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tributary": main})
+	testscript.Main(m, map[string]func(){"tributary": main, "top-panics": topPanics})
 }
 
 // TestScripts holds the command to its contract, a file for each sub-command.
@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 					"fails": s.fails, "start": s.start, "ready": s.ready, "signal": s.signal, "ended": s.ended,
 					"cmdline": s.cmdline, "links": s.links, "occupy": s.occupy, "serve": s.serve, "fetch": s.fetch,
 					"network": s.network, "kernel": s.kernel, "members": s.members, "up": s.up,
-					"ask": s.ask, "hold": s.hold, "session": s.session,
+					"ask": s.ask, "hold": s.hold, "session": s.session, "wrote": s.wrote,
 				},
 				Condition: func(name string) (bool, error) {
 					if name == "namespace" {

@@ -2,146 +2,226 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/netip"
+	"strconv"
 	"strings"
-	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"tributary/config"
-	"tributary/dashboard"
+	"tributary/dashboard/screen"
 	"tributary/gateway"
 )
 
 const statusUsage = `
-tributary status [--api ADDR:PORT] [--json]
+tributary status [--api ADDR:PORT] [--json] [--sessions] [--watch [SECONDS]]
 
-Links, relay, sessions and pool of the gateway at --api: what is and why.`
+Links, relay, sessions and pool of the gateway at --api: what is and why. The
+table fits the terminal, or 80 columns. STATE is how a link is, FOR since when,
+ROLE the part it plays; LOSS is that of probes, DOWN and UP are what it carries
+now, SHARE is its part of that. Colours are for terminals, and never where
+NO_COLOR is set.
+
+--watch shows it again and again, every 2 seconds or as many as are given: in
+place on a terminal, else one below the other. Ctrl-C ends it.`
+
+// A statusView is one call of "tributary status".
+type statusView struct {
+	std      stdio
+	api      *apiClient
+	json     bool
+	sessions bool
+}
 
 func runStatus(ctx context.Context, std stdio, args []string) error {
 	fs := newFlags("status", statusUsage, std)
-	api := config.Default().API
-	fs.Var(addrPortFlag{&api}, "api", "where the gateway serves its status")
-	asJSON := fs.Bool("json", false, "print one JSON document")
-	if err := parse(fs, args); err != nil {
-		return err
-	}
-	body, err := fetchStatus(ctx, api)
+	at := config.Default().API
+	v := &statusView{std: std}
+	fs.Var(addrPortFlag{&at}, "api", "where the gateway serves its status")
+	fs.BoolVar(&v.json, "json", false, "print one JSON document")
+	fs.BoolVar(&v.sessions, "sessions", false, "show the open sessions and their subflows too")
+	var every time.Duration
+	fs.Var(secondsFlag{&every}, "watch", "show it every so many `SECONDS`")
+	rest, err := parseSome(fs, args)
 	if err != nil {
 		return err
 	}
-	if *asJSON {
-		_, err := std.out.Write(body)
-		return err
+	if len(rest) > 0 && every > 0 && (secondsFlag{&every}).Set(rest[0]) == nil { // "--watch 5"
+		rest = rest[1:]
 	}
-	var s gateway.Status
-	if err := json.Unmarshal(body, &s); err != nil {
-		return fmt.Errorf("status of %s: not a gateway's: %w", api, err)
+	if len(rest) > 0 {
+		return &usageError{fmt.Errorf("status: unexpected argument %q", rest[0]), "tributary status --help"}
 	}
-	return printStatus(std.out, s)
+	v.api = newAPIClient(at)
+	if every == 0 {
+		return v.once(ctx)
+	}
+	return v.watch(ctx, every)
 }
 
-func fetchStatus(ctx context.Context, api netip.AddrPort) ([]byte, error) {
-	if !api.Addr().IsValid() { // ":PORT" listens on all addresses, this host's own among them
-		api = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), api.Port())
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+api.String()+dashboard.StatusPath, nil)
+func (v *statusView) once(ctx context.Context) error {
+	text, err := v.show(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	client := http.Client{Transport: &http.Transport{}} // no proxy from the environment
-	resp, err := client.Do(req)
-	if err != nil {
-		err = fmt.Errorf("ask %s for its status: %w", api, unwrapURL(err))
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			return nil, &hintedError{err, "no gateway runs there: start one with tributary gateway, or name another with --api ADDR:PORT"}
-		}
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask %s for its status: %s", api, resp.Status)
-	}
-	return io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-}
-
-// unwrapURL drops the URL that net/http puts around an error.
-func unwrapURL(err error) error {
-	if inner := errors.Unwrap(err); inner != nil {
-		return inner
-	}
+	_, err = io.WriteString(v.std.out, text)
 	return err
 }
 
-func printStatus(w io.Writer, s gateway.Status) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "relay\t%s\t%s%s\n", s.Relay.Address, s.Relay.State, statusDetail(s.Relay))
-	if s.Multipath.OK {
-		fmt.Fprintf(t, "multipath\tyes\n")
-	} else {
-		fmt.Fprintf(t, "multipath\tno, a single path is used\t%s\n", s.Multipath.Why)
-		if s.Multipath.Hint != "" {
-			fmt.Fprintf(t, "\t\thint: %s\n", s.Multipath.Hint)
+// watch shows it until ctx ends, which is no error. A gateway that is not there at
+// the beginning is one; one that goes away later is waited for.
+func (v *statusView) watch(ctx context.Context, every time.Duration) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	p := &poster{out: v.std.out, terminal: isTerminal(v.std.out) && !v.json}
+	for first := true; ; first = false {
+		text, err := v.show(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && first:
+			return err
+		case err != nil:
+			p.post("", fmt.Sprintf("%s  %v; asking again\n", time.Now().Format(time.TimeOnly), err), v.std.err)
+		default:
+			head := ""
+			if !v.json {
+				head = time.Now().Format(time.TimeOnly) + "\n"
+			}
+			if err := p.post(head, text, v.std.out); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
 		}
 	}
-	fmt.Fprintf(t, "link care\t%s\n", s.LinkCare)
-	fmt.Fprintf(t, "sessions\t%d open, %d since the start\n", s.Sessions.Open, s.Sessions.Total)
-	p := s.Pool
-	fmt.Fprintf(t, "pool\t%d warm; %d hits, %d of them recycled, and %d misses\n", p.Warm, p.Hits, p.Recycled, p.Misses)
-	fmt.Fprintf(t, "raced\t%d requests, %d of them won by the second link\n\n", p.Raced, p.Won)
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "LINK\tMODE\tSTATE\tRTT\tRESENT\tUP\tDOWN\tMPTCP\t\n")
-	for _, l := range s.Links {
-		rtt := "-"
-		if l.RTTms > 0 {
-			rtt = fmt.Sprintf("%.1f ms", l.RTTms)
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.2f %%\t%s\t%s\t%s\t\n", l.Name, l.Mode, l.State, rtt, 100*l.Loss, bytesText(l.BytesUp), bytesText(l.BytesDown), l.MPTCP)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	for _, l := range s.Links {
-		if l.Note != "" {
-			fmt.Fprintf(w, "%s: %s\n", l.Name, l.Note)
-		}
-	}
-	if len(s.Links) == 0 {
-		fmt.Fprintln(w, "no links: no interface has a default route; name one with --link DEV")
-	}
-	return nil
 }
 
-func statusDetail(r gateway.RelayStatus) string {
+// show asks, and returns what is to be shown.
+func (v *statusView) show(ctx context.Context) (string, error) {
+	body, err := v.api.status(ctx, v.sessions, gateway.SessionsMost)
+	if err != nil {
+		return "", err
+	}
+	if v.json {
+		return string(body), nil
+	}
+	s, err := v.api.parse(body)
+	if err != nil {
+		return "", err
+	}
+	if v.sessions && s.Sessions.List == nil {
+		s.Sessions.List = []gateway.Session{}
+		s.Sessions.LeftOut = s.Sessions.Open
+	}
+	width := 80
+	if w, _, ok := terminalSize(v.std.out); ok {
+		width = max(60, w)
+	}
+	look := lookOf(v.std.out)
 	var b strings.Builder
-	if r.RTTms > 0 && r.State == "up" {
-		fmt.Fprintf(&b, ", %.1f ms", r.RTTms)
+	for _, l := range screen.Status(s, time.Now(), time.Local, width) {
+		b.WriteString(look.Text(l) + "\n")
 	}
-	if r.Error != "" {
-		fmt.Fprintf(&b, ": %s", strings.ReplaceAll(r.Error, "\n", "; "))
-	}
-	return b.String()
+	return b.String(), nil
 }
 
-// bytesText writes a count with three digits that matter and a decimal unit.
-func bytesText(n uint64) string {
-	const units = "kMGTPE"
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
+// A poster puts texts on a terminal, each in the place of the one before, and on
+// other outputs one below the other.
+type poster struct {
+	out      io.Writer
+	terminal bool
+	posted   bool
+	rows     int // of the last one
+}
+
+// post shows a text with a head. Where it is no terminal, the text goes to out, which
+// may be another one than usual.
+func (p *poster) post(head, text string, out io.Writer) error {
+	if !p.terminal {
+		if p.posted && head != "" {
+			head = "\n" + head
+		}
+		p.posted = true
+		_, err := io.WriteString(out, head+text)
+		return err
 	}
-	f, i := float64(n)/1000, 0
-	for f >= 999.5 {
-		f, i = f/1000, i+1
+	width, height, ok := terminalSize(p.out)
+	if !ok {
+		width, height = 80, 24
 	}
-	return fmt.Sprintf("%.3g %cB", f, units[i])
+	text = firstRows(head+text, width, height-1) // what has scrolled away cannot be replaced
+	again := ""
+	if p.rows > 0 {
+		again = fmt.Sprintf("\x1b[%dA\r\x1b[J", p.rows)
+	}
+	p.rows = rows(text, width)
+	_, err := io.WriteString(p.out, again+text)
+	return err
+}
+
+// firstRows returns as many lines of a text as a window has rows for, and says when
+// that is not all.
+func firstRows(text string, width, height int) string {
+	if rows(text, width) <= height {
+		return text
+	}
+	cut, left := "", height-1
+	for l := range strings.Lines(text) {
+		if left -= rows(l, width); left < 0 {
+			break
+		}
+		cut += l
+	}
+	return cut + "...\n"
+}
+
+// rows is how many rows of a window of that width whole lines of text take, colours
+// not counted.
+func rows(text string, width int) (n int) {
+	for l := range strings.Lines(text) {
+		n += max(1, (visible(l)+width-1)/width)
+	}
+	return n
+}
+
+// visible is how many columns a line takes, without its colours and its end.
+func visible(line string) (n int) {
+	in := false
+	for _, r := range strings.TrimSuffix(line, "\n") {
+		switch {
+		case r == 0x1b:
+			in = true
+		case in:
+			in = r != 'm'
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// secondsFlag is a flag that may stand alone.
+type secondsFlag struct{ *time.Duration }
+
+func (f secondsFlag) String() string { return "" }
+
+func (f secondsFlag) IsBoolFlag() bool { return true }
+
+func (f secondsFlag) Set(s string) error {
+	const usual = 2 * time.Second
+	if s == "true" {
+		*f.Duration = usual
+		return nil
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(n >= 0.1 && n <= 86400) {
+		return errors.New("want 0.1 to 86400 seconds")
+	}
+	*f.Duration = time.Duration(n * float64(time.Second))
+	return nil
 }
