@@ -46,7 +46,7 @@ func TestDoubtPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d doubts
 		a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-		links := []source{{"a", a}, {"b", b}}
+		links := []source{{link: "a", addr: a}, {link: "b", addr: b}}
 		d.cast(a, doubtTime)
 		d.cast(a, hedgeTime) // takes nothing back
 		time.Sleep(doubtTime - time.Nanosecond)
@@ -88,7 +88,7 @@ func TestWhoWaitsIsWary(t *testing.T) {
 	for wary, want := range map[bool]netip.Addr{false: a, true: b} {
 		var first atomic.Pointer[netip.Addr]
 		u := &upstream{
-			sources: func(bool) []source { return []source{{"a", a}, {"b", b}} },
+			sources: func(bool) []source { return []source{{link: "a", addr: a}, {link: "b", addr: b}} },
 			dial: func(_ context.Context, from netip.Addr, _ netip.AddrPort) (net.Conn, error) {
 				first.CompareAndSwap(nil, &from)
 				return nil, syscall.ECONNREFUSED

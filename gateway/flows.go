@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tributary/mptcp"
+	"tributary/passage"
 )
 
 // sampleEvery is how often the kernel is asked about living connections. Each is
@@ -29,6 +30,8 @@ type flows struct {
 	senses senses
 	ailing map[netip.Addr]bool   // links whose subflows ail, of which doubt was not told yet
 	doubt  func(link netip.Addr) // is told of them; may be nil
+
+	tell func(local netip.Addr, port uint16, e passage.Evidence) // of each new subflow; may be nil
 }
 
 // A followed connection is one that is open.
@@ -48,25 +51,7 @@ type traffic struct {
 	upRate, downRate  float64       // bytes per second, of late
 	rtt               time.Duration // of the subflow heard last
 	heard             time.Time
-	multipath         verdict
-	missed            int // connections in a row that no subflow over it has joined
 }
-
-// missesToBlock is how many connections a link must fail to join until that is
-// not chance any more.
-const missesToBlock = 3
-
-// A verdict says whether MPTCP passes a link.
-type verdict uint8
-
-const (
-	unknown  verdict = iota
-	passes           // a subflow over it is part of an MPTCP connection
-	stripped         // a connection over it became plain TCP
-	blocked          // subflows over it do not join
-)
-
-func (v verdict) String() string { return [...]string{"unknown", "ok", "stripped", "blocked"}[v] }
 
 func newFlows() *flows {
 	return &flows{conns: make(map[*net.TCPConn]*followed), past: make(map[netip.Addr]traffic), least: make(map[netip.Addr]time.Duration), ailing: make(map[netip.Addr]bool)}
@@ -165,12 +150,15 @@ func (f *flows) sample(c *net.TCPConn) {
 		}
 		key := subflowKey{s.Local, s.Remote}
 		now[key] = s
+		if known.live[key].State != mptcp.Established {
+			f.isNew(s, full.Fallback)
+		}
 		if ails(known.live[key], s) {
 			f.ailing[s.Local.Addr()] = true
 		}
 		f.senses.sense(known.live[key], s)
 		delete(known.live, key)
-		f.hear(s, full.Fallback)
+		f.hear(s)
 	}
 	for _, s := range known.live {
 		f.settle(s)
@@ -187,30 +175,28 @@ func (f *flows) settle(s mptcp.Subflow) {
 }
 
 // hear notes what a subflow says of its link.
-func (f *flows) hear(s mptcp.Subflow, fallback bool) {
+func (f *flows) hear(s mptcp.Subflow) {
 	if s.State != mptcp.Established {
 		return
 	}
 	t := f.past[s.Local.Addr()]
-	t.rtt, t.heard, t.missed = s.RTT, time.Now(), 0
-	if fallback {
-		t.multipath = stripped
-	} else {
-		t.multipath = passes
-	}
+	t.rtt, t.heard = s.RTT, time.Now()
 	f.past[s.Local.Addr()] = t
 }
 
-// miss notes that a connection has no subflow from an address although it had the
-// time.
-func (f *flows) miss(from netip.Addr) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	t := f.past[from]
-	if t.missed++; t.missed >= missesToBlock {
-		t.multipath, t.heard = blocked, time.Now()
+// isNew tells what a subflow that was not there before says of MPTCP on its link.
+func (f *flows) isNew(s mptcp.Subflow, fallback bool) {
+	if s.State != mptcp.Established || f.tell == nil {
+		return
 	}
-	f.past[from] = t
+	e := passage.Joined
+	switch {
+	case fallback:
+		e = passage.Fell
+	case s.ID == 1:
+		e = passage.Began
+	}
+	f.tell(s.Local.Addr(), s.Remote.Port(), e)
 }
 
 // byAddress returns the totals, living connections included.
@@ -226,7 +212,7 @@ func (f *flows) byAddress() map[netip.Addr]traffic {
 		for _, s := range f.conns[c].live {
 			t := all[s.Local.Addr()]
 			if p := f.past[s.Local.Addr()]; p.heard.After(t.heard) {
-				t.rtt, t.heard, t.multipath = p.rtt, p.heard, p.multipath
+				t.rtt, t.heard = p.rtt, p.heard
 			}
 			t.add(s)
 			all[s.Local.Addr()] = t

@@ -21,6 +21,7 @@ import (
 	"tributary/health"
 	"tributary/link"
 	"tributary/mptcp"
+	"tributary/passage"
 	"tributary/proto/join"
 	"tributary/proxy"
 	"tributary/splice"
@@ -66,15 +67,13 @@ type Gateway struct {
 	monitor  *health.Monitor // nil where there are no links
 	steering steering
 	accounts *accountant // nil where there are no links
+	passage  *passage.Monitor
 	sessions proxy.Sessions
 	slots    chan struct{} // one for each client connection there may be
 }
 
 // New binds the port. It fails loudly; a Gateway that it returns is ready.
 func New(config Config) (*Gateway, error) {
-	if config.Dial == nil {
-		config.Dial = dialMultipath
-	}
 	l, err := mptcp.Listen(context.Background(), "tcp", mptcp.ListenText(config.SOCKS), false, nil)
 	if err != nil {
 		return nil, fmt.Errorf("listen for clients: %w", err)
@@ -87,13 +86,18 @@ func New(config Config) (*Gateway, error) {
 	}
 	g.upstream = &upstream{
 		to: config.Relay, log: config.Log,
-		sources: g.sources, managed: g.managed, track: g.flows.track, missed: g.flows.miss,
+		sources: g.sources, managed: g.managed, track: g.flows.track,
 		resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
 		dial:   config.Dial,
 		shadow: shadow{port: config.Relay.Shadowsocks},
 	}
+	if config.Dial == nil {
+		g.upstream.dial = g.dialRelay
+	}
+	g.passage = g.newPassage()
+	g.upstream.tell, g.upstream.port, g.flows.tell = g.passage.Tell, g.passage.Port, g.passage.Tell
 	g.flows.doubt = g.Doubt
 	g.steering.start = time.Now()
 	g.monitor = g.newMonitor()
@@ -134,6 +138,8 @@ func (g *Gateway) Serve(ctx context.Context) error {
 		helpers.Go(func() { g.monitor.Run(live) })
 		helpers.Go(func() { g.watchLinks(live) })
 		helpers.Go(func() { g.accounts.run(live) })
+		helpers.Go(func() { g.passage.Run(live) })
+		helpers.Go(func() { g.followPassage(live) })
 	}
 	helpers.Go(func() { g.followLinks(ctx) })
 	context.AfterFunc(ctx, func() { g.listener.Close() })
@@ -206,6 +212,7 @@ func (g *Gateway) followLinks(ctx context.Context) {
 			})
 		case <-rejoined:
 			g.pool.check(g.subflows)
+			g.pool.each(g.reportTrials)
 		}
 	}
 }
@@ -222,8 +229,12 @@ func (g *Gateway) subflows(c *relayConn) (have, want int) {
 	}
 	to, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	have = established(full)
-	if full.Fallback {
-		return have, have // the path does not do more
+	want = joinable(g.sources(to.Addr().Unmap().Is6()))
+	if !full.Fallback {
+		return have, want
 	}
-	return have, len(g.sources(to.Addr().Unmap().Is6()))
+	if want > 0 && len(full.Subflows) > 0 && g.passage.Verdict(full.Subflows[0].Local.Addr()).Plain() {
+		return have, have + 1 // begun while there was no other way
+	}
+	return have, have // the path does not do more
 }

@@ -26,8 +26,8 @@ const (
 	wornTime = 24 * time.Hour
 )
 
-func dialMultipath(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
-	d := mptcp.Dialer{Multipath: true, Local: from, KeepAlive: keepAlive}
+func dial(ctx context.Context, from netip.Addr, to netip.AddrPort, multipath bool) (net.Conn, error) {
+	d := mptcp.Dialer{Multipath: multipath, Local: from, KeepAlive: keepAlive}
 	c, err := d.Dial(ctx, to)
 	if err != nil {
 		return nil, err // not c: a nil *TCPConn is no nil Conn

@@ -22,6 +22,7 @@ import (
 	"tributary/link"
 	"tributary/mptcp"
 	"tributary/mptcp/pm"
+	"tributary/passage"
 	"tributary/proxy"
 	"tributary/splice"
 )
@@ -114,7 +115,7 @@ func (w *world) overSockets(t *testing.T, multipath bool, from netip.Addr) <-cha
 	})
 	to := l.Addr().(*net.TCPAddr).AddrPort()
 	w.dialer.upstream.dial = func(ctx context.Context, _ netip.Addr, _ netip.AddrPort) (net.Conn, error) {
-		c, err := dialMultipath(ctx, from, to)
+		c, err := dial(ctx, from, to, true)
 		return c, err
 	}
 	return accepted
@@ -144,6 +145,8 @@ func TestFlowsCount(t *testing.T) {
 		})
 		w.overSockets(t, multipath, dsl)
 		f := newFlows()
+		told := map[netip.Addr][]passage.Evidence{}
+		f.tell = func(local netip.Addr, _ uint16, e passage.Evidence) { told[local] = append(told[local], e) }
 		w.dialer.upstream.track = f.track
 		conn, err := w.dialer.get(w.ctx, otherServer, 2, time.Now().Add(openTime), proxy.Flow{})
 		must(t, err)
@@ -173,12 +176,15 @@ func TestFlowsCount(t *testing.T) {
 			t.Helper()
 			var sum traffic
 			for addr, tr := range f.byAddress() {
-				want := passes
-				if !multipath {
-					want = stripped
+				want := passage.Joined
+				switch {
+				case !multipath:
+					want = passage.Fell
+				case addr == dsl:
+					want = passage.Began
 				}
-				if addr != dsl && addr != lte || tr.multipath != want {
-					t.Errorf("%s: %v: %+v", when, addr, tr)
+				if addr != dsl && addr != lte || !slices.Equal(told[addr], []passage.Evidence{want}) {
+					t.Errorf("%s: %v: %+v, told %v", when, addr, tr, told[addr])
 				}
 				if tr.rtt <= 0 || tr.rtt > time.Second {
 					t.Errorf("%s: %v: round trip %v", when, addr, tr.rtt)
@@ -317,7 +323,7 @@ func newSilentWorld(t *testing.T) *world {
 	to := warm.RemoteAddr().(*net.TCPAddr).AddrPort()
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 	w.dialer.upstream.dial = func(ctx context.Context, _ netip.Addr, _ netip.AddrPort) (net.Conn, error) {
-		return dialMultipath(ctx, netip.MustParseAddr("10.2.0.1"), to)
+		return dial(ctx, netip.MustParseAddr("10.2.0.1"), to, true)
 	}
 	return w
 }
@@ -426,7 +432,8 @@ func TestSourcesAndStatusOfLinks(t *testing.T) {
 		t.Errorf("IPv6 sources %v without an IPv6 address", s)
 	}
 
-	g.flows.past[addr(1)] = traffic{up: 900, down: 2, retrans: 100, rtt: 40200 * time.Microsecond, heard: time.Now(), multipath: passes}
+	g.flows.past[addr(1)] = traffic{up: 900, down: 2, retrans: 100, rtt: 40200 * time.Microsecond, heard: time.Now()}
+	g.passage.Tell(addr(1), g.config.Relay.Port, passage.Joined)
 	s := g.Status()
 	var doc any
 	must(t, json.Unmarshal([]byte(contract), &doc))

@@ -18,8 +18,9 @@ func (g *Gateway) managed() bool {
 }
 
 // sources returns where a connection may start, best first: links that are on and play
-// their part before those held back, among them those in no doubt, and of these the one with
-// the least round trip first. A link that was never heard comes last of its kind.
+// their part before those held back, among them those that MPTCP passes, of these those
+// in no doubt, and of these the one with the least round trip first. A link that was
+// never heard comes last of its kind.
 //
 // Without link management there are no routes by source, so the routing table
 // has to choose.
@@ -40,7 +41,8 @@ func (g *Gateway) sources(v6 bool) []source {
 			if !l.Usable() || a.Is6() != v6 {
 				continue
 			}
-			c := candidate{source{l.Name, a}, l.Mode != link.On || l.Role != link.Full, time.Hour, g.upstream.doubts.avoided(a)}
+			apart := l.Role == link.Out || g.passage.Verdict(a).Bad()
+			c := candidate{source{l.Name, a, apart}, l.Mode != link.On || l.Role != link.Full, time.Hour, g.upstream.doubts.avoided(a) || g.passage.Doubtful(a)}
 			if rtt := heard[a]; rtt > 0 {
 				c.rtt = rtt
 			}
@@ -51,8 +53,10 @@ func (g *Gateway) sources(v6 bool) []source {
 		if a.held != b.held {
 			return map[bool]int{true: 1, false: -1}[a.held]
 		}
-		if a.doubt != b.doubt {
-			return map[bool]int{true: 1, false: -1}[a.doubt]
+		for _, worse := range [][2]bool{{a.apart, b.apart}, {a.doubt, b.doubt}} {
+			if worse[0] != worse[1] {
+				return map[bool]int{true: 1, false: -1}[worse[0]]
+			}
 		}
 		return int(a.rtt/time.Millisecond) - int(b.rtt/time.Millisecond)
 	})
@@ -97,7 +101,7 @@ func linkOf(l link.Link, by map[netip.Addr]traffic) (sum traffic) {
 		sum.upRate += t.upRate
 		sum.downRate += t.downRate
 		if t.heard.After(sum.heard) {
-			sum.rtt, sum.heard, sum.multipath = t.rtt, t.heard, t.multipath
+			sum.rtt, sum.heard = t.rtt, t.heard
 		}
 	}
 	return sum

@@ -54,7 +54,7 @@ type LinkStatus struct {
 	Loss      float64  `json:"loss"` // share of the bytes sent that had to be sent again
 	BytesUp   uint64   `json:"bytes_up"`
 	BytesDown uint64   `json:"bytes_down"`
-	MPTCP     string   `json:"mptcp"` // "ok", "stripped", "blocked", "off" or "unknown"
+	MPTCP     string   `json:"mptcp"` // a passage.Verdict, or "off"
 	Addresses []string `json:"addresses"`
 	Since     string   `json:"since,omitempty"`
 	Note      string   `json:"note,omitempty"`
@@ -150,7 +150,7 @@ func (g *Gateway) Status() Status {
 		h := seen[l.Name]
 		ls := LinkStatus{
 			Name: l.Name, Mode: l.Mode.String(), State: l.State.String(), Note: l.Note,
-			RTTms: ms(t.rtt), BytesUp: t.up, BytesDown: t.down, MPTCP: t.multipath.String(),
+			RTTms: ms(t.rtt), BytesUp: t.up, BytesDown: t.down, MPTCP: g.passageOf(l).String(),
 			Addresses: []string{}, Since: stamp(l.Since), Metered: l.Metered, Usage: g.accounts.status(l.Name, time.Now()),
 			Health: h.Verdict.State.String(), HealthWhy: h.Verdict.Why, HealthSince: stamp(h.Verdict.Since), JitterMs: ms(h.Jitter), ProbeLoss: h.Loss,
 			RateUp: bits(t.upRate), RateDown: bits(t.downRate),

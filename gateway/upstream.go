@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tributary/mptcp"
+	"tributary/passage"
 	"tributary/proto/join"
 	"tributary/proto/socks"
 	"tributary/proxy"
@@ -89,18 +90,20 @@ func (c *relayConn) onClose(f func()) {
 // A source is a local address to start a connection from, and the link it is on.
 // The zero source leaves the choice to the routing table.
 type source struct {
-	link string
-	addr netip.Addr
+	link  string
+	addr  netip.Addr
+	apart bool // the kernel does not join from it: MPTCP does not pass, or the link is out
 }
 
 // An upstream makes connections to the relay.
 type upstream struct {
 	to      join.Link
 	log     *slog.Logger
-	sources func(v6 bool) []source // best link first
-	managed func() bool            // whether the kernel is told of the links
-	track   func(*relayConn)       // told of each new connection
-	missed  func(netip.Addr)       // told of each address that no subflow came to use
+	sources func(v6 bool) []source                                  // best link first
+	managed func() bool                                             // whether the kernel is told of the links
+	track   func(*relayConn)                                        // told of each new connection
+	port    func() uint16                                           // of the relay; nil is that of the join link
+	tell    func(local netip.Addr, port uint16, e passage.Evidence) // of links that do not answer, or join; may be nil
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	dial    Dial
 	shadow  shadow
@@ -109,7 +112,7 @@ type upstream struct {
 
 	raced, won atomic.Int64 // requests that had a rival, and those that it won
 
-	lastGood atomic.Pointer[netip.Addr] // used when the relay's name cannot be resolved
+	lastGood atomic.Pointer[[]netip.Addr] // used when the relay's name cannot be resolved
 }
 
 // connect opens TCP or MPTCP and TLS to the relay; wary as in race.
@@ -119,7 +122,7 @@ func (u *upstream) connect(ctx context.Context, wary bool) (*relayConn, error) {
 		return nil, u.failed(fmt.Errorf("resolve relay %s: %w", u.to.Host, err))
 	}
 	start := time.Now()
-	c, err := u.race(ctx, addrs, u.to.Port, wary)
+	c, err := u.race(ctx, addrs, u.portNow(), wary)
 	if err != nil {
 		return nil, u.failed(fmt.Errorf("dial relay %s: %w", u.address(), err))
 	}
@@ -197,7 +200,8 @@ func (u *upstream) waitJoined(ctx context.Context, conn *relayConn) {
 	}
 	to, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
 	sources := u.sources(to.Addr().Unmap().Is6())
-	if len(sources) < 2 {
+	want := joinable(sources)
+	if want < 2 {
 		return
 	}
 	grace := time.After(max(joinGraceRTTs*conn.setup, joinGraceMin))
@@ -205,11 +209,11 @@ func (u *upstream) waitJoined(ctx context.Context, conn *relayConn) {
 	defer tick.Stop()
 	for late := false; ; {
 		full, err := mptcp.FullInfo(conn.socket)
-		if err != nil || established(full) >= len(sources) {
+		if err != nil || established(full) >= want {
 			return
 		}
 		if late {
-			u.reportMissing(full, sources)
+			u.reportMissing(full, sources, to.Port())
 			return
 		}
 		select {
@@ -222,13 +226,13 @@ func (u *upstream) waitJoined(ctx context.Context, conn *relayConn) {
 	}
 }
 
-func (u *upstream) reportMissing(full mptcp.Full, sources []source) {
+func (u *upstream) reportMissing(full mptcp.Full, sources []source, port uint16) {
 	for _, s := range sources {
-		if !slices.ContainsFunc(full.Subflows, func(f mptcp.Subflow) bool {
+		if !s.apart && !slices.ContainsFunc(full.Subflows, func(f mptcp.Subflow) bool {
 			return f.State == mptcp.Established && f.Local.Addr() == s.addr
 		}) {
 			u.log.Debug("no subflow has joined", "link", s.link)
-			u.missed(s.addr)
+			u.told(s.addr, port, passage.Missed)
 		}
 	}
 }
@@ -254,21 +258,24 @@ func (u *upstream) race(ctx context.Context, addrs []netip.Addr, port uint16, wa
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
+		attempt
 		conn net.Conn
 		err  error
 	}
 	results := make(chan result, len(attempts))
 	var failures []error
 	next, running := 0, 0
+	waiting := map[attempt]bool{}
 	start := func() {
 		a := attempts[next]
 		next, running = next+1, running+1
+		waiting[a] = true
 		go func() {
 			c, err := u.dial(ctx, a.from.addr, a.to)
 			if err != nil && a.from.link != "" {
 				err = fmt.Errorf("over %s: %w", a.from.link, err)
 			}
-			results <- result{c, err}
+			results <- result{a, c, err}
 		}()
 	}
 	timer := time.NewTimer(0)
@@ -282,7 +289,13 @@ func (u *upstream) race(ctx context.Context, addrs []netip.Addr, port uint16, wa
 			}
 		case r := <-results:
 			running--
+			delete(waiting, r.attempt)
 			if r.err == nil {
+				for a := range waiting { // begun before, save the next links' of a slow winner
+					if slices.Index(attempts, a) < slices.Index(attempts, r.attempt) {
+						u.told(a.from.addr, port, passage.Late)
+					}
+				}
 				go func() { // the losers, who end soon: their context has
 					for ; running > 0; running-- {
 						if r := <-results; r.conn != nil {
@@ -321,15 +334,40 @@ func (u *upstream) addresses(ctx context.Context) ([]netip.Addr, error) {
 	addrs, err := u.resolve(ctx, u.to.Host)
 	if err != nil {
 		if good != nil {
-			return []netip.Addr{*good}, nil
+			return *good, nil
 		}
 		return nil, err
 	}
 	for i := range addrs {
 		addrs[i] = addrs[i].Unmap()
 	}
-	u.lastGood.Store(&addrs[0])
+	u.lastGood.Store(&addrs)
 	return addrs, nil
+}
+
+// places returns the addresses of the relay that are known without asking anybody.
+func (u *upstream) places() []netip.Addr {
+	if a, err := netip.ParseAddr(u.to.Host); err == nil {
+		return []netip.Addr{a.Unmap()}
+	}
+	if all := u.lastGood.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// portNow returns the relay's port to connect to.
+func (u *upstream) portNow() uint16 {
+	if u.port == nil {
+		return u.to.Port
+	}
+	return u.port()
+}
+
+func (u *upstream) told(local netip.Addr, port uint16, e passage.Evidence) {
+	if u.tell != nil {
+		u.tell(local, port, e)
+	}
 }
 
 func (u *upstream) address() string {

@@ -21,15 +21,12 @@ func (g *Gateway) newMonitor() *health.Monitor {
 	})
 }
 
-// known returns the addresses of the relay that need no resolver.
-func (u *upstream) known() []netip.AddrPort {
-	if a, err := netip.ParseAddr(u.to.Host); err == nil {
-		return []netip.AddrPort{netip.AddrPortFrom(a.Unmap(), u.to.Port)}
+// known returns where the relay is to be probed, as far as it needs no resolver.
+func (u *upstream) known() (all []netip.AddrPort) {
+	for _, a := range u.places() {
+		all = append(all, netip.AddrPortFrom(a, u.to.Port))
 	}
-	if a := u.lastGood.Load(); a != nil {
-		return []netip.AddrPort{netip.AddrPortFrom(*a, u.to.Port)}
-	}
-	return nil
+	return all
 }
 
 // probed returns the links that lead somewhere, as far as the kernel knows.

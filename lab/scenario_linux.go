@@ -25,6 +25,8 @@ func Scenarios() []Scenario {
 			About: "one side's kernel has Multipath TCP switched off"},
 		{Name: "stripped-options", Takes: 14 * time.Second, run: strippedOptions,
 			About: "a middlebox on one link, then on both, removes the MPTCP options"},
+		{Name: "hostile", Takes: 115 * time.Second, run: hostile,
+			About: "the best link drops MPTCP SYNs, or removes MPTCP options, and is repaired"},
 		{Name: "idle", Takes: 50 * time.Second, length: 45 * time.Second, run: idle,
 			About: "nobody asks for 45 s; then one request"},
 		{Name: "idle-cost", Takes: 160 * time.Second, run: idleCost,

@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +12,7 @@ import (
 // first one to each link, then the second family; On links before the others.
 // Every link gets one, also that of the main default route, for only then can a
 // connection's first subflow be closed and come back.
-func (p *plan) chooseEndpoints(o *observed, links []*candidate) {
+func (p *plan) chooseEndpoints(o *observed, links []*candidate, barred map[netip.Addr]string) {
 	free := maxEndpoints
 	foreign := map[string]bool{}
 	for _, e := range o.endpoints {
@@ -28,7 +29,10 @@ func (p *plan) chooseEndpoints(o *observed, links []*candidate) {
 				continue
 			}
 			e := endpoint{addr: c.sources[turn].addr, index: c.Index, dev: c.Name, backup: c.Role == Standby}
+			why, bar := barred[e.addr]
 			switch {
+			case bar:
+				c.note(why)
 			case foreign[e.addr.String()]:
 				c.note(fmt.Sprintf("%s already is an endpoint that others made; it is left as it is", e.addr))
 			case free == 0:

@@ -42,6 +42,7 @@ type planner struct {
 	relay  bool // of Config
 	memory memory
 	parts  map[string]Part // by name; those not in it play what their mode says
+	barred map[netip.Addr]string
 }
 
 // A candidate is a link on its way into the plan.
@@ -86,7 +87,7 @@ func (pl *planner) plan(o *observed) *plan {
 			p.route(c)
 		}
 	}
-	p.chooseEndpoints(o, links)
+	p.chooseEndpoints(o, links, pl.barred)
 	if pl.relay {
 		inUse = maxEndpoints
 	}

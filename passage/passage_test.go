@@ -1,0 +1,241 @@
+package passage
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	dsl   = netip.MustParseAddr("192.168.1.2")
+	lte   = netip.MustParseAddr("100.64.0.2")
+	six   = netip.MustParseAddr("2001:db8::2")
+	relay = netip.MustParseAddr("192.0.2.1")
+)
+
+// A middlebox is what is on a way.
+type middlebox uint8
+
+const (
+	clear middlebox = iota
+	strips
+	stripsLater // from the first data on
+	drops
+	silent
+	resets
+)
+
+const wayRTT = 40 * time.Millisecond
+
+// A world is ways with middleboxes, in virtual time.
+type world struct {
+	*Monitor
+	mu     sync.Mutex
+	boxes  map[way]middlebox
+	dialed map[way]int
+	plain  int
+}
+
+type conn struct {
+	net.Conn
+	multipath bool
+	late      bool
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	time.Sleep(wayRTT)
+	if c.late {
+		c.multipath = false
+	}
+	return 7, nil
+}
+func (c *conn) Write(b []byte) (int, error)    { return len(b), nil }
+func (c *conn) SetDeadline(at time.Time) error { return nil }
+func (c *conn) Close() error                   { return nil }
+
+func (w *world) dial(ctx context.Context, local netip.Addr, to netip.AddrPort, multipath bool) (net.Conn, error) {
+	w.mu.Lock()
+	at := way{local, to.Port()}
+	w.dialed[at]++
+	if !multipath {
+		w.plain++
+	}
+	box := w.boxes[at]
+	w.mu.Unlock()
+	if box == silent || box == drops && multipath {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	time.Sleep(wayRTT)
+	if box == resets && multipath {
+		return nil, syscall.ECONNREFUSED
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return &conn{multipath: multipath && box != strips, late: box == stripsLater}, nil
+}
+
+func (w *world) set(local netip.Addr, port uint16, box middlebox) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.boxes[way{local, port}] = box
+}
+
+func newWorld(t *testing.T, alive bool) *world {
+	w := &world{boxes: map[way]middlebox{}, dialed: map[way]int{}}
+	w.Monitor = New(Config{
+		Links: func() []Link {
+			return []Link{{Name: "dsl", Addrs: []netip.Addr{dsl}}, {Name: "lte", Addrs: []netip.Addr{lte, six}, Metered: true}}
+		},
+		Relay: func() []netip.Addr { return []netip.Addr{relay} },
+		Ports: []uint16{8443, 443},
+		Alive: func(string) bool { return alive },
+		Dial:  w.dial,
+		Multipath: func(c net.Conn) bool {
+			return c.(*conn).multipath
+		},
+		Log: slog.New(slog.DiscardHandler),
+	})
+	return w
+}
+
+// run begins, and returns what ends it.
+func (w *world) run(t *testing.T) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(ctx)
+	}()
+	return func() { cancel(); <-done }
+}
+
+func (w *world) want(t *testing.T, when string, d, l Verdict, port uint16) {
+	t.Helper()
+	if gd, gl, gp := w.Verdict(dsl), w.Verdict(lte), w.Port(); gd != d || gl != l || gp != port {
+		t.Errorf("%s: dsl %v, lte %v at %d; want %v, %v at %d", when, gd, gl, gp, d, l, port)
+	}
+}
+
+// TestProbes has each kind of middlebox on DSL, at both ports, and takes it away.
+func TestProbes(t *testing.T) {
+	for _, c := range []struct {
+		box   middlebox
+		alive bool
+		want  Verdict
+	}{
+		{clear, true, OK}, {strips, true, Stripped}, {stripsLater, true, Stripped}, {drops, true, Blocked}, {resets, true, Blocked},
+		{silent, true, Shut}, {silent, false, Unknown},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, c.alive)
+			w.set(dsl, 8443, c.box)
+			w.set(dsl, 443, c.box)
+			defer w.run(t)()
+			time.Sleep(15 * time.Second)
+			w.want(t, "at first", c.want, OK, 8443)
+			select {
+			case <-w.Changed():
+			default:
+				t.Error("nobody was told")
+			}
+			w.set(dsl, 8443, clear)
+			time.Sleep(50 * time.Second)
+			if c.want != Unknown { // then nothing asks for another probe
+				w.want(t, "repaired", OK, OK, 8443)
+			}
+			if w.Verdict(six) != Unknown {
+				t.Errorf("a family that the relay lacks: %v", w.Verdict(six))
+			}
+		})
+	}
+}
+
+// TestOtherPort sees the other port used while it is the better one.
+func TestOtherPort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, true)
+		defer w.run(t)()
+		time.Sleep(time.Second)
+		w.want(t, "all in order", OK, OK, 8443)
+		if n := w.dialed[way{dsl, 443}]; n != 0 {
+			t.Errorf("the other port was tried %d times for nothing", n)
+		}
+		w.set(dsl, 8443, drops)
+		w.Tell(dsl, 8443, Late)
+		w.Tell(dsl, 8388, Late) // of no interest
+		if !w.Doubtful(dsl) || w.Doubtful(lte) {
+			t.Error("the wrong one is in doubt")
+		}
+		time.Sleep(10 * time.Second)
+		w.want(t, "blocked at the first", OK, OK, 443)
+		w.set(dsl, 8443, clear)
+		time.Sleep(50 * time.Second)
+		w.want(t, "repaired", OK, OK, 8443)
+	})
+}
+
+// TestRest counts what a day costs.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, true)
+		w.set(lte, 8443, drops)
+		w.set(lte, 443, drops)
+		defer w.run(t)()
+		time.Sleep(24 * time.Hour)
+		if n := w.dialed[way{dsl, 8443}]; n < 20 || n > 30 {
+			t.Errorf("a link in order was probed %d times", n)
+		}
+		if n := w.dialed[way{lte, 8443}]; n < 300 || n > 800 { // the control too
+			t.Errorf("a metered link that is blocked was dialled %d times", n)
+		}
+	})
+}
+
+// TestEnds sees that Run waits for its probes.
+func TestEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, false)
+		w.set(dsl, 8443, silent)
+		stop := w.run(t)
+		time.Sleep(100 * time.Millisecond)
+		stop()
+		if w.Verdict(dsl) != Unknown {
+			t.Error("a probe that was broken off has an outcome")
+		}
+	})
+}
+
+// TestNoAlert takes an end without a word for an answer, and silence for none.
+func TestNoAlert(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, false)
+		for _, c := range []struct {
+			read error
+			want Evidence
+		}{{syscall.ECONNRESET, passed}, {nil, passed}, {os.ErrDeadlineExceeded, nothing}} {
+			w.config.Dial = func(context.Context, netip.Addr, netip.AddrPort, bool) (net.Conn, error) {
+				return &ending{conn{multipath: true}, c.read}, nil
+			}
+			w.config.Multipath = func(c net.Conn) bool { return c.(*ending).multipath }
+			if got := w.byMultipath(t.Context(), dsl, netip.AddrPortFrom(relay, 8443)); got != c.want {
+				t.Errorf("%v: %v, want %v", c.read, got, c.want)
+			}
+		}
+	})
+}
+
+type ending struct {
+	conn
+	err error
+}
+
+func (c *ending) Read([]byte) (int, error) { return 0, c.err }
