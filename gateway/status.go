@@ -43,6 +43,9 @@ type MultipathStatus struct {
 	OK   bool   `json:"ok"`
 	Why  string `json:"why,omitempty"` // if not
 	Hint string `json:"hint,omitempty"`
+	// Congestion is the congestion control of connections to the relay, for what is
+	// sent from here.
+	Congestion string `json:"congestion,omitempty"`
 }
 
 // LinkStatus is one access link.
@@ -124,6 +127,7 @@ func (g *Gateway) Status() Status {
 	s.Relay.Address = g.upstream.address()
 	s.Sessions.Open, s.Sessions.Total = g.sessions.Counts()
 	s.Multipath.OK = true
+	s.Multipath.Congestion, _ = mptcp.NewCongestion() // the log has the reason for another one
 	if err := mptcp.Supported(); err != nil {
 		s.Multipath.OK, s.Multipath.Why = false, err.Error()
 		if h, ok := err.(interface{ Hint() string }); ok {

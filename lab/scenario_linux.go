@@ -10,7 +10,7 @@ import (
 
 // Scenarios returns all scenarios, in the order in which to run them.
 func Scenarios() []Scenario {
-	return []Scenario{
+	return append([]Scenario{
 		{Name: "steady", Takes: 31 * time.Second, length: 8 * time.Second, run: steady,
 			About: "a download over each link alone and over the bundle, and the first byte"},
 		{Name: "upload", Takes: 28 * time.Second, length: 8 * time.Second, run: upload,
@@ -57,7 +57,7 @@ func Scenarios() []Scenario {
 			About: "the connections of a phone's day over the best link alone and through the gateway"},
 		{Name: "many", Takes: 12 * time.Second, run: many,
 			About: "5,000 connections at once to a gateway that may open 1,024 files"},
-	}
+	}, lineScenarios()...)
 }
 
 // ByName returns the scenario of a name.

@@ -30,7 +30,8 @@ type Dialer struct {
 	//
 	// The socket is IPv6 for an IPv4 destination too, since only such a socket can
 	// take subflows of both families. Its addresses are IPv4 mapped into IPv6:
-	// netip.AddrPort comparisons need Unmap.
+	// netip.AddrPort comparisons need Unmap. Its congestion control is what
+	// [NewCongestion] says.
 	Multipath bool
 	// Local, if valid, is the source address, and thereby chooses the link of the
 	// first subflow where routing goes by source.

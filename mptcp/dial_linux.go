@@ -99,6 +99,9 @@ func (d *Dialer) prepare(fd, family int) error {
 			return os.NewSyscallError("setsockopt SO_BINDTODEVICE "+d.Device, err)
 		}
 	}
+	if d.Multipath {
+		_ = chooseCongestion(fd) // NewCongestion says what is missing
+	}
 	if d.Control != nil {
 		if err := d.Control(uintptr(fd)); err != nil {
 			return err

@@ -150,6 +150,35 @@ func TestCongestion(t *testing.T) {
 	}
 }
 
+// TestNewCongestion sees that both ends of a connection get what is wanted, whatever
+// the host's default is, and that another choice is told with its reason.
+func TestNewCongestion(t *testing.T) {
+	home := newNamespace(t)
+	home.sysctl(t, "ipv4/tcp_congestion_control", "reno")
+	var want string
+	var err error
+	home.do(func() { want, err = NewCongestion() })
+	var e *CongestionError
+	switch {
+	case errors.As(err, &e) && errors.Is(err, os.ErrNotExist):
+		if want != "reno" || e.InUse != want || e.Hint() == "" {
+			t.Errorf("%q, %v, hint %q", want, err, e.Hint())
+		}
+	case err != nil || want != wantedCongestion:
+		t.Fatalf("%q, %v", want, err)
+	}
+	listener := home.listen(t, "127.0.0.1:0", true)
+	for _, multipath := range []bool{true, false} {
+		client, server := pair(t, home, Dialer{Multipath: multipath}, listener, "127.0.0.1")
+		if got, err := Congestion(server); err != nil || got != want {
+			t.Errorf("accepted with %q, %v, want %q", got, err, want)
+		}
+		if got, err := Congestion(client); err != nil || (got == want) != (multipath || want == "reno") {
+			t.Errorf("dialled with %q, %v, multipath %v", got, err, multipath)
+		}
+	}
+}
+
 // TestListen sees that a listener is of the protocol asked for, in spite of the
 // standard library's own default, and takes plain TCP in both cases.
 func TestListen(t *testing.T) {

@@ -132,19 +132,3 @@ func Written(c *net.TCPConn) (uint64, error) { return written(c) }
 // no end, no error. It takes nothing from the connection. Where it cannot be known,
 // outside Linux, it is true.
 func Quiet(c *net.TCPConn) bool { return quiet(c) }
-
-// SetCongestion chooses the congestion control of a connection and of all its
-// subflows, present and future: "bbr", "cubic". The error is os.ErrNotExist if
-// the kernel does not have it, os.ErrPermission if it keeps it for root
-// (net.ipv4.tcp_allowed_congestion_control).
-func SetCongestion(c *net.TCPConn, name string) error { return setCongestion(c, name) }
-
-// RenewCongestion makes congestion control forget what it believes of the paths,
-// and keep the windows, where that is for the better: BBR takes each moment of
-// silence on a Multipath TCP connection for the rate of the path, and after 10 s of
-// it sends next to nothing for 200 ms, because the kernel does not tell it that
-// there was nothing to send (Linux 6.18). Others are left alone.
-func RenewCongestion(c *net.TCPConn) error { return renewCongestion(c) }
-
-// Congestion returns the name of the connection's congestion control.
-func Congestion(c *net.TCPConn) (string, error) { return congestion(c) }

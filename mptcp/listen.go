@@ -16,7 +16,8 @@ import (
 // port: with no listener left there, later joins are refused.
 //
 // What a multipath listener accepts is probed seldom, after [PatientKeepAlive]: it
-// is for those who dialled to keep their paths known to NATs.
+// is for those who dialled to keep their paths known to NATs. Its congestion control
+// is what [NewCongestion] says.
 //
 // Control, if not nil, is called with the socket before it is bound. Its error
 // fails Listen; the standard library would silently listen for plain TCP
@@ -29,10 +30,15 @@ func Listen(ctx context.Context, network, address string, multipath bool, contro
 	}
 	lc := net.ListenConfig{KeepAliveConfig: keepAlive(idle)}
 	lc.SetMultipathTCP(multipath)
-	if control != nil {
-		lc.Control = func(_, _ string, rc syscall.RawConn) error {
-			return rc.Control(func(fd uintptr) { refused = control(fd) })
-		}
+	lc.Control = func(_, _ string, rc syscall.RawConn) error {
+		return rc.Control(func(fd uintptr) {
+			if multipath {
+				_ = chooseCongestion(int(fd)) // NewCongestion says what is missing
+			}
+			if control != nil {
+				refused = control(fd)
+			}
+		})
 	}
 	l, err := lc.Listen(ctx, network, address)
 	if err != nil {

@@ -56,4 +56,6 @@ func acked(*net.TCPConn) (uint64, error)       { return 0, errHere("acknowledged
 func quiet(*net.TCPConn) bool                  { return true }
 func setCongestion(*net.TCPConn, string) error { return errHere("congestion control") }
 func renewCongestion(*net.TCPConn) error       { return nil }
+func chooseCongestion(int) error               { return nil }
+func newCongestion() (string, error)           { return "", errHere("congestion control") }
 func congestion(*net.TCPConn) (string, error)  { return "", errHere("congestion control") }

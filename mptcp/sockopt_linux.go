@@ -2,9 +2,7 @@ package mptcp
 
 import (
 	"errors"
-	"fmt"
 	"net"
-	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -65,41 +63,4 @@ func multipath(fd int) bool {
 	}
 	_, _, err = readInfo(fd)
 	return err == nil
-}
-
-func setCongestion(c *net.TCPConn, name string) error {
-	err := with(c, func(fd int) error {
-		return unix.SetsockoptString(fd, unix.SOL_TCP, unix.TCP_CONGESTION, name)
-	})
-	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("congestion control %q is not in this kernel: %w", name, err)
-	}
-	if err != nil {
-		return fmt.Errorf("set congestion control %q: %w", name, err)
-	}
-	return nil
-}
-
-// renewCongestion goes by way of Reno, which every kernel has and everybody may use:
-// to choose what is chosen already does nothing.
-func renewCongestion(c *net.TCPConn) error {
-	name, err := congestion(c)
-	if err != nil || name != "bbr" {
-		return err
-	}
-	if err := setCongestion(c, "reno"); err != nil {
-		return err
-	}
-	return setCongestion(c, name)
-}
-
-func congestion(c *net.TCPConn) (name string, err error) {
-	err = with(c, func(fd int) error {
-		name, err = unix.GetsockoptString(fd, unix.SOL_TCP, unix.TCP_CONGESTION)
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("read congestion control: %w", err)
-	}
-	return name, nil
 }

@@ -93,6 +93,7 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 	if err := mptcp.Supported(); err != nil {
 		log.Warn("no Multipath TCP: running on a single path", "err", err, "hint", hintOf(err))
 	}
+	tellCongestion(log)
 	log.Info("ready", "socks", g.Addr(), "api", status.Addr(), "relay", c.Gateway.Relay.Host)
 	notifySystemd("READY=1")
 	return serveAbove(ctx, links.Serve, g.Serve, status.Serve)

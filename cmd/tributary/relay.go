@@ -59,6 +59,7 @@ func runRelay(ctx context.Context, std stdio, args []string) error {
 	if err := mptcp.Supported(); err != nil {
 		log.Warn("no Multipath TCP: every connection will use a single path", "err", err, "hint", hintOf(err))
 	}
+	tellCongestion(log)
 	printJoinLink(std.out, r)
 	if a := r.Shadowsocks(); a.IsValid() {
 		log.Info("ready", "listen", r.Addr(), "shadowsocks", a)
@@ -70,6 +71,19 @@ func runRelay(ctx context.Context, std stdio, args []string) error {
 		tellFastOpen(ctx, log)
 		return nil
 	})
+}
+
+// tellCongestion says which congestion control connections between gateway and relay
+// get from this side, which is the one that counts for what is sent from here.
+func tellCongestion(log *slog.Logger) {
+	name, err := mptcp.NewCongestion()
+	switch {
+	case name == "": // not on Linux
+	case err != nil:
+		log.Warn("congestion control is not what it should be", "congestion", name, "err", err, "hint", hintOf(err))
+	default:
+		log.Info("congestion control", "congestion", name)
+	}
 }
 
 // tellFastOpen says what TCP Fast Open on this host's MPTCP listeners would be
