@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,22 +10,39 @@ import (
 func TestPut(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.fill(t)
+		take := func(n int) (all []*relayConn) {
+			for range n {
+				all = append(all, w.pool.take())
+			}
+			return all
+		}
 		c := w.pool.take()
 		if !w.pool.put(c) {
 			t.Fatal("there is room, but it was not taken")
 		}
+		// What the session has left is on its way still, and the kernel would send
+		// the next request around it.
+		others := take(poolFloor - 1)
+		if slices.Contains(others, c) {
+			t.Error("a connection was taken from which a session had just gone")
+		}
+		time.Sleep(rtR + ackSlack)
 		if got := w.pool.take(); got != c {
 			t.Error("the one with the grown windows is not the first to be taken")
 		}
 		// Of two, the one put back last.
-		d := w.pool.take()
+		d := others[0]
 		w.pool.put(c)
 		w.pool.put(d)
+		time.Sleep(rtR + ackSlack)
 		if got := w.pool.take(); got != d {
 			t.Error("not the one put back last")
 		}
+		for _, o := range others[1:] {
+			o.Close()
+		}
 		w.pool.put(d)
-		time.Sleep(time.Minute)
+		time.Sleep(demandMemory + time.Minute)
 		w.wantWarm(t, poolFloor)
 	})
 }

@@ -51,13 +51,14 @@ type warmConn struct {
 	lacking  bool       // a usable link has no subflow in it
 	renew    bool       // it goes when another is there
 	used     bool       // it has carried a request, so its windows are grown
+	kept     time.Time  // since when it is in the pool
 	watched  chan error // receives what ended the watch
 
 	made, paid map[netip.Addr]uint64 // see ledger
 }
 
 func newWarmConn(c *relayConn, used bool) *warmConn {
-	return &warmConn{relayConn: c, used: used, until: c.born.Add(warmAge - rand.N(warmSpread)), watched: make(chan error, 1)}
+	return &warmConn{relayConn: c, used: used, kept: time.Now(), until: c.born.Add(warmAge - rand.N(warmSpread)), watched: make(chan error, 1)}
 }
 
 // put takes an authenticated connection back on which a request has ended cleanly
@@ -127,15 +128,23 @@ func (w *warmConn) release() bool {
 
 // best takes out a connection that has all its subflows, or else the oldest. There
 // must be one. Of several, it is one whose first subflow is over the best link; of
-// these the one that a request has left last, for its congestion windows are grown;
-// or else the oldest, which has the least time left.
+// these, one with nothing on its way, for the kernel sends beside that by another
+// link; of these, the one that a request has left last, for its congestion windows
+// are grown; or else the oldest, which has the least time left.
 func (p *pool) best() *warmConn {
-	lags := p.lags()
+	lags, now := p.lags(), time.Now()
+	better := func(w, than *warmConn) bool {
+		switch a, b := lags[w.first], lags[than.first]; {
+		case a != b:
+			return a < b
+		case w.settled(now) != than.settled(now):
+			return w.settled(now)
+		}
+		return w.used
+	}
 	i := -1
 	for j, w := range p.idle {
-		switch {
-		case w.lacking:
-		case i < 0, lags[w.first] < lags[p.idle[i].first], w.used && lags[w.first] == lags[p.idle[i].first]:
+		if !w.lacking && (i < 0 || better(w, p.idle[i])) {
 			i = j
 		}
 	}
@@ -143,6 +152,12 @@ func (p *pool) best() *warmConn {
 	w := p.idle[i]
 	p.idle = slices.Delete(p.idle, i, i+1)
 	return w
+}
+
+// settled reports whether all that a request has left on its way is acknowledged, as
+// far as time tells.
+func (w *warmConn) settled(now time.Time) bool {
+	return !w.used || now.Sub(w.kept) >= w.setup+ackSlack
 }
 
 // look drops connections that are old, that another has replaced, or that faded
