@@ -40,6 +40,7 @@ var pageParts = []pagePart{
 		"same run: the kernel's Multipath TCP with endpoints and routes made by hand, and nobody to look after them.", []pageScenario{
 		{"silent-loss", "A link goes silent", "the loss of a link that nothing tells of"},
 		{"link-down", "A link goes down", "the loss of a link that the kernel tells of"},
+		{"allowance", "A small data plan", "a data plan that is used up"},
 	}},
 }
 
