@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,10 +21,25 @@ import (
 // A meter is two interfaces, the second of which has a plan.
 type meter struct {
 	*accountant
+	mu      sync.Mutex
 	log     bytes.Buffer
 	carried uint64 // by lte
 	boot    string
 	err     error
+}
+
+// Write takes a line of the log.
+func (m *meter) Write(p []byte) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.log.Write(p)
+}
+
+// set changes what the counters say from now on.
+func (m *meter) set(boot string, carried uint64, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.boot, m.carried, m.err = boot, carried, err
 }
 
 func newMeter(t *testing.T, path string, plan allowance.Plan) *meter {
@@ -35,7 +51,7 @@ func newMeter(t *testing.T, path string, plan allowance.Plan) *meter {
 	m := &meter{boot: "1"}
 	m.accountant = &accountant{
 		plans: map[string]allowance.Plan{"lte": plan}, book: book, spare: map[string]allowance.Verdict{},
-		log: slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		log: slog.New(slog.NewTextHandler(m, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey {
 				return slog.Attr{}
 			}
@@ -43,6 +59,8 @@ func newMeter(t *testing.T, path string, plan allowance.Plan) *meter {
 		}})),
 		links: func() []link.Link { return []link.Link{{Name: "dsl"}, {Name: "lte", Order: 1}} },
 		counters: func() (map[string]link.Counter, error) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
 			return map[string]link.Counter{"dsl": {ID: m.boot}, "lte": {ID: m.boot, RxBytes: m.carried}}, m.err
 		},
 	}
@@ -52,6 +70,8 @@ func newMeter(t *testing.T, path string, plan allowance.Plan) *meter {
 // wantLog compares what was logged since the last time.
 func (m *meter) wantLog(t *testing.T, lines ...string) {
 	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	got := strings.Split(strings.TrimSpace(m.log.String()), "\n")
 	m.log.Reset()
 	if got[0] == "" {
@@ -63,10 +83,10 @@ func (m *meter) wantLog(t *testing.T, lines ...string) {
 }
 
 // What a link carries is counted across a reboot, and the link is spared more and more.
-// The clock of the tests begins on 1 January 2000, so they set it on the 2nd of a month.
+// The clock of the tests begins on 1 January 2000, so they set it to the end of a month.
 func TestAllowance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, 11, 2, 0, 0, 0, 0, time.Local)))
+		time.Sleep(time.Until(time.Date(2026, 11, 28, 0, 0, 0, 0, time.Local)))
 		path := filepath.Join(t.TempDir(), usageFile)
 		m := newMeter(t, path, allowance.Plan{Bytes: allowance.GB})
 		start := func() (stop func()) {
@@ -75,39 +95,39 @@ func TestAllowance(t *testing.T) {
 			go func() { m.run(ctx); close(ended) }()
 			return func() { end(); <-ended }
 		}
-		stop := start()
 		if s := m.status("lte", time.Now()); s != nil {
 			t.Errorf("before the first look: %+v", s)
 		}
-		time.Sleep(time.Minute)
-		m.carried = allowance.GB * 6 / 10
+		stop := start()
+		time.Sleep(time.Minute + countEvery/2) // from now on between two looks
+		m.set("1", allowance.GB*6/10, nil)
 		time.Sleep(countEvery)
 		if v := m.of("lte"); v.Thrift != allowance.Spare || m.of("dsl") != (allowance.Verdict{}) {
 			t.Errorf("%+v and %+v", v, m.of("dsl"))
 		}
-		const six = "0.6 of 1 GB used on day 2 of 30, counted since 2026-11-02; at this pace 18 GB, used up on 2026-11-02"
+		const six = "0.6 of 1 GB used on day 28 of 30, counted since 2026-11-28; at this pace 2.4 GB, used up on 2026-11-28"
 		m.wantLog(t, `level=INFO msg=allowance link=lte thrift=spare reason=ahead why="`+six+`"`)
 		time.Sleep(countEvery)
 		m.wantLog(t)
 		stop()
 
 		m = newMeter(t, path, m.plans["lte"])
-		m.boot, m.carried = "2", allowance.GB*36/100
+		m.set("2", allowance.GB*36/100, nil)
 		stop = start()
 		synctest.Wait()
-		const nearly = "0.96 of 1 GB used on day 2 of 30, counted since 2026-11-02; at this pace 28.8 GB, used up on 2026-11-02"
+		const nearly = "0.96 of 1 GB used on day 28 of 30, counted since 2026-11-28; at this pace 3.8 GB, used up on 2026-11-28"
 		m.wantLog(t, `level=INFO msg=allowance link=lte thrift=backup reason=nearly why="`+nearly+`"`)
 		s := m.status("lte", time.Now())
 		if s.Bytes != allowance.GB*96/100 || s.Allowance != allowance.GB || s.Thrift != "backup" || s.Reason != "nearly" || s.Why != nearly ||
-			s.Day != 2 || s.Days != 30 || s.UsedUp == "" || s.Cost != 0 {
+			s.Day != 28 || s.Days != 30 || s.UsedUp == "" || s.Cost != 0 {
 			t.Errorf("%+v", s)
 		}
-		time.Sleep(29 * 24 * time.Hour)
+		time.Sleep(3*24*time.Hour + countEvery/2)
 		m.wantLog(t, `level=INFO msg=allowance link=lte thrift=none reason="" why=""`)
 		if s := m.status("lte", time.Now()); s.Bytes != 0 || s.Day != 1 || s.Days != 31 {
 			t.Errorf("%+v", s)
 		}
-		m.err = errors.New("nobody to ask")
+		m.set("2", 0, errors.New("nobody to ask"))
 		time.Sleep(time.Minute)
 		m.wantLog(t, `level=WARN msg="what the links carry cannot be counted" err="nobody to ask"`)
 		stop()

@@ -187,6 +187,9 @@ func reasons(l *gateway.LinkStatus) (all []string) {
 		say("the relay's port cannot be reached over it")
 	}
 	say(l.Note)
+	if u := l.Usage; u != nil && (u.Allowance > 0 || u.PricePerGB > 0) {
+		say("plan: " + u.Words)
+	}
 	return all
 }
 
