@@ -159,16 +159,18 @@ func (s *site) startRelay(t *testing.T) {
 	s.readLink(t)
 }
 
+// readLink waits for it: what a program writes to two pipes need not come in order.
 func (s *site) readLink(t *testing.T) {
 	t.Helper()
-	for _, word := range strings.Fields(s.relay.out.String()) {
-		if l, err := join.Parse(word); err == nil {
-			s.link = l
+	until(t, 10*time.Second, "the join link is on the screen", func() bool {
+		for _, word := range strings.Fields(s.relay.out.String()) {
+			if l, err := join.Parse(word); err == nil {
+				s.link = l
+				return true
+			}
 		}
-	}
-	if s.link == (join.Link{}) {
-		t.Fatalf("no join link on the screen:\n%s", s.relay.out)
-	}
+		return false
+	})
 }
 
 func (s *site) startGateway(t *testing.T) {
