@@ -47,6 +47,16 @@ func (c *checker) relay(out *relay.Config, raw rawRelay) {
 	at := func(key string) place { return c.places.nearest("relay", key) }
 	c.state(&out.StateDir, raw.State, at("state"))
 	c.address(&out.Listen, raw.Listen, at("listen"))
+	if raw.Also != nil {
+		out.Also = []uint16{}
+		for i, n := range *raw.Also {
+			if n < 1 || n > 65535 || i == join.MaxAlso {
+				c.refuse(at("also"), fmt.Sprintf("want at most %d ports, each from 1 to 65535", join.MaxAlso))
+				break
+			}
+			out.Also = append(out.Also, uint16(n))
+		}
+	}
 	if raw.Shadowsocks != nil {
 		a, err := ParseShadowsocks(*raw.Shadowsocks)
 		if err != nil {

@@ -22,6 +22,7 @@ func TestParse(t *testing.T) {
 [relay]
 state = "/r"
 listen = "[::1]:1"
+also = [443, 80]
 shadowsocks = "off"
 advertise = "relay.example.net"
 allow_private = true
@@ -45,7 +46,7 @@ link = [{name = "a", metered = true}, {name = "b", mode = "overflow", metered = 
 	}
 	want := Config{
 		Relay: relay.Config{
-			Listen: netip.MustParseAddrPort("[::1]:1"), Advertise: "relay.example.net", StateDir: "/r", AllowPrivate: true,
+			Listen: netip.MustParseAddrPort("[::1]:1"), Also: []uint16{443, 80}, Advertise: "relay.example.net", StateDir: "/r", AllowPrivate: true,
 			TrustClear: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, PerAccount: 7,
 		},
 		Gateway: gateway.Config{SOCKS: netip.AddrPortFrom(netip.Addr{}, 1081), Opening: gateway.Eager, Relay: c.Gateway.Relay, Plans: map[string]allowance.Plan{

@@ -18,6 +18,7 @@ type rawFile struct {
 type rawRelay struct {
 	State        *string   `toml:"state"`
 	Listen       *string   `toml:"listen"`
+	Also         *[]int64  `toml:"also"`
 	Shadowsocks  *string   `toml:"shadowsocks"`
 	Advertise    *string   `toml:"advertise"`
 	AllowPrivate *bool     `toml:"allow_private"`

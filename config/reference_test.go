@@ -22,7 +22,7 @@ func TestReferenceIsGood(t *testing.T) {
 	}
 	// What has no default is an example there.
 	d := Default()
-	d.Relay.StateDir, d.Relay.Advertise, d.Relay.TrustClear = c.Relay.StateDir, c.Relay.Advertise, c.Relay.TrustClear
+	d.Relay.StateDir, d.Relay.Advertise, d.Relay.TrustClear, d.Relay.Also = c.Relay.StateDir, c.Relay.Advertise, c.Relay.TrustClear, c.Relay.Also
 	d.Gateway.Relay, d.Gateway.Plans, d.Links = c.Gateway.Relay, c.Gateway.Plans, c.Links
 	if !reflect.DeepEqual(c, d) {
 		t.Errorf("reference.toml does not show the defaults:\ngot  %+v\nwant %+v", c, d)
@@ -42,8 +42,8 @@ func TestReferenceSetsEveryKey(t *testing.T) {
 	for _, path := range unset(reflect.ValueOf(raw), "") {
 		t.Errorf("reference.toml does not set %s", path)
 	}
-	if n := len(unset(reflect.ValueOf(rawFile{Gateway: rawGateway{Link: &[]rawLink{{}}}}), "")); n != 19 {
-		t.Errorf("finds %d keys that are not set in an empty file, want all 19", n)
+	if n := len(unset(reflect.ValueOf(rawFile{Gateway: rawGateway{Link: &[]rawLink{{}}}}), "")); n != 20 {
+		t.Errorf("finds %d keys that are not set in an empty file, want all 20", n)
 	}
 }
 

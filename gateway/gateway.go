@@ -86,7 +86,7 @@ func New(config Config) (*Gateway, error) {
 	}
 	g.upstream = &upstream{
 		to: config.Relay, log: config.Log,
-		sources: g.sources, managed: g.managed, track: g.flows.track,
+		sources: g.sources, sixFirst: g.sixFirst, managed: g.managed, track: g.flows.track,
 		resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
@@ -227,14 +227,18 @@ func (g *Gateway) subflows(c *relayConn) (have, want int) {
 	if err != nil {
 		return 0, 1
 	}
-	to, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	have = established(full)
-	want = joinable(g.sources(to.Addr().Unmap().Is6()))
+	to, _ := netip.ParseAddrPort(c.RemoteAddr().String())
+	now, _ := g.upstream.expected(to, full)
+	want = len(now)
 	if !full.Fallback {
 		return have, want
 	}
-	if want > 0 && len(full.Subflows) > 0 && g.passage.Verdict(full.Subflows[0].Local.Addr()).Plain() {
-		return have, have + 1 // begun while there was no other way
+	if len(full.Subflows) > 0 {
+		v := g.passage.Verdict(full.Subflows[0].Local.Addr())
+		if v == passage.OK || v.Plain() && want > 0 {
+			return have, have + 1 // begun while there was no other way, as there is now
+		}
 	}
 	return have, have // the path does not do more
 }

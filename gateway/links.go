@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -53,10 +54,8 @@ func (g *Gateway) sources(v6 bool) []source {
 		if a.held != b.held {
 			return map[bool]int{true: 1, false: -1}[a.held]
 		}
-		for _, worse := range [][2]bool{{a.apart, b.apart}, {a.doubt, b.doubt}} {
-			if worse[0] != worse[1] {
-				return map[bool]int{true: 1, false: -1}[worse[0]]
-			}
+		if c := cmp.Or(after(a.apart, b.apart), after(a.doubt, b.doubt)); c != 0 {
+			return c
 		}
 		return int(a.rtt/time.Millisecond) - int(b.rtt/time.Millisecond)
 	})
@@ -66,6 +65,9 @@ func (g *Gateway) sources(v6 bool) []source {
 	}
 	return out
 }
+
+// sixFirst reports whether connections are to begin by IPv6 where there is a choice.
+func (g *Gateway) sixFirst() bool { return g.managed() && link.SixFirst(g.config.Links.Links()) }
 
 // doubtLag is the lag of a link over which no connection shall start.
 const doubtLag = time.Minute

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
+	"time"
 
 	"tributary/health"
 	"tributary/link"
@@ -21,7 +23,7 @@ func (g *Gateway) newPassage() *passage.Monitor {
 			}
 			return all
 		},
-		Ports: []uint16{g.config.Relay.Port},
+		Ports: g.config.Relay.Ports(),
 		Alive: func(name string) bool {
 			return g.monitor != nil && g.monitor.Verdict(name).State == health.Alive
 		},
@@ -53,9 +55,17 @@ func (g *Gateway) dialRelay(ctx context.Context, from netip.Addr, to netip.AddrP
 	return dial(ctx, from, to, !g.passage.Verdict(from).Plain())
 }
 
+// How long after the last sign of life over a link that lets no new subflow pass those
+// that stand are kept, and how often to look.
+const (
+	standTime = 10 * time.Second
+	standLook = 2 * time.Second
+)
+
 // followPassage keeps the kernel from joining over links that do not let it, until
 // ctx ends.
 func (g *Gateway) followPassage(ctx context.Context) {
+	var again <-chan time.Time
 	for {
 		changed := g.config.Links.Changed()
 		select {
@@ -65,19 +75,88 @@ func (g *Gateway) followPassage(ctx context.Context) {
 			g.passage.Hurry()
 			continue
 		case <-g.passage.Changed():
+		case <-again:
 		}
-		why := map[netip.Addr]string{}
-		for _, l := range g.config.Links.Links() {
-			for _, a := range l.Addrs {
-				if v := g.passage.Verdict(a); v.Bad() {
-					why[a] = v.Why()
-				}
-			}
+		links := g.config.Links.Links()
+		why := g.barred(links)
+		if again = nil; g.stand(why) {
+			again = time.After(standLook)
 		}
 		if err := g.config.Links.Bar(why); err != nil {
 			g.config.Log.Warn("links could not be followed", "err", err)
 		}
+		g.pool.anew()
 	}
+}
+
+// anew has connections replaced that lack a link, whatever became of that before.
+func (p *pool) anew() {
+	p.mu.Lock()
+	p.scouts, p.renewals = pace{}, pace{}
+	p.mu.Unlock()
+	p.check(p.subflows)
+}
+
+// stand takes out of why the addresses whose subflows of before still carry something,
+// and reports whether there are any: to take the endpoint away would end them, and
+// that new ones do not come costs nobody but a few packets.
+func (g *Gateway) stand(why map[netip.Addr]string) (any bool) {
+	if len(why) == 0 {
+		return false
+	}
+	for a := range g.flows.standing() {
+		if _, bad := why[a]; bad && g.passage.Verdict(a) != passage.Stripped {
+			delete(why, a)
+			any = true
+		}
+	}
+	return any
+}
+
+// standing returns the local addresses of MPTCP subflows over which something came of
+// late.
+func (f *flows) standing() map[netip.Addr]bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make(map[netip.Addr]bool)
+	for c := range f.conns {
+		full, err := mptcp.FullInfo(c)
+		if err != nil || full.Fallback {
+			continue
+		}
+		for _, s := range full.Subflows {
+			if s.State == mptcp.Established && min(s.LastDataRecv, s.LastAckRecv) < standTime {
+				all[s.Local.Addr()] = true
+			}
+		}
+	}
+	return all
+}
+
+// barred returns the addresses over which MPTCP does not pass, and why for people. If
+// that is all of several links in the same way, it is hardly the links.
+func (g *Gateway) barred(links []link.Link) map[netip.Addr]string {
+	why := map[netip.Addr]string{}
+	strip, others := 0, 0
+	for _, l := range links {
+		for _, a := range l.Addrs {
+			if v := g.passage.Verdict(a); v.Bad() {
+				why[a] = v.Why()
+			}
+		}
+		switch {
+		case g.passageOf(l) == passage.Stripped:
+			strip++
+		case l.Usable():
+			others++
+		}
+	}
+	for a := range why {
+		if strip > 1 && others == 0 {
+			why[a] = "plain TCP, as over every link: it seems that the relay has no MPTCP"
+		}
+	}
+	return why
 }
 
 // passageOf returns what is known of a link: the best of its addresses, for the link
@@ -91,16 +170,6 @@ func (g *Gateway) passageOf(l link.Link) (best passage.Verdict) {
 	return best
 }
 
-// joinable counts the sources from which the kernel joins.
-func joinable(all []source) (n int) {
-	for _, s := range all {
-		if !s.apart {
-			n++
-		}
-	}
-	return n
-}
-
 // reportTrials tells of links that are tried again, and that a connection which has
 // had the time has not joined.
 func (g *Gateway) reportTrials(c *relayConn) {
@@ -112,13 +181,9 @@ func (g *Gateway) reportTrials(c *relayConn) {
 		return
 	}
 	to, _ := netip.ParseAddrPort(c.RemoteAddr().String())
-	var tried []source
-	for _, s := range g.sources(to.Addr().Unmap().Is6()) {
-		if g.passage.Trial(s.addr) {
-			tried = append(tried, s)
-		}
-	}
-	g.upstream.reportMissing(full, tried, to.Port())
+	now, _ := g.upstream.expected(to, full)
+	now = slices.DeleteFunc(now, func(s source) bool { return !g.passage.Trial(s.addr) })
+	g.upstream.reportMissing(to, full, now)
 }
 
 // each calls f for every warm connection.

@@ -97,18 +97,19 @@ type source struct {
 
 // An upstream makes connections to the relay.
 type upstream struct {
-	to      join.Link
-	log     *slog.Logger
-	sources func(v6 bool) []source                                  // best link first
-	managed func() bool                                             // whether the kernel is told of the links
-	track   func(*relayConn)                                        // told of each new connection
-	port    func() uint16                                           // of the relay; nil is that of the join link
-	tell    func(local netip.Addr, port uint16, e passage.Evidence) // of links that do not answer, or join; may be nil
-	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
-	dial    Dial
-	shadow  shadow
-	doubts  doubts
-	suspect func(netip.Addr) // told of links on which a request waits; may be nil
+	to       join.Link
+	log      *slog.Logger
+	sources  func(v6 bool) []source                                  // best link first
+	managed  func() bool                                             // whether the kernel is told of the links
+	sixFirst func() bool                                             // whether to begin by IPv6 where there is a choice; nil is no
+	track    func(*relayConn)                                        // told of each new connection
+	port     func() uint16                                           // of the relay; nil is that of the join link
+	tell     func(local netip.Addr, port uint16, e passage.Evidence) // of links that do not answer, or join; may be nil
+	resolve  func(ctx context.Context, host string) ([]netip.Addr, error)
+	dial     Dial
+	shadow   shadow
+	doubts   doubts
+	suspect  func(netip.Addr) // told of links on which a request waits; may be nil
 
 	raced, won atomic.Int64 // requests that had a rival, and those that it won
 
@@ -199,9 +200,7 @@ func (u *upstream) waitJoined(ctx context.Context, conn *relayConn) {
 		return
 	}
 	to, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
-	sources := u.sources(to.Addr().Unmap().Is6())
-	want := joinable(sources)
-	if want < 2 {
+	if now, later := u.expected(to, mptcp.Full{}); len(now)+len(later) < 2 {
 		return
 	}
 	grace := time.After(max(joinGraceRTTs*conn.setup, joinGraceMin))
@@ -209,11 +208,12 @@ func (u *upstream) waitJoined(ctx context.Context, conn *relayConn) {
 	defer tick.Stop()
 	for late := false; ; {
 		full, err := mptcp.FullInfo(conn.socket)
-		if err != nil || established(full) >= want {
+		now, later := u.expected(to, full)
+		if err != nil || established(full) >= len(now)+len(later) {
 			return
 		}
 		if late {
-			u.reportMissing(full, sources, to.Port())
+			u.reportMissing(to, full, now)
 			return
 		}
 		select {
@@ -226,13 +226,13 @@ func (u *upstream) waitJoined(ctx context.Context, conn *relayConn) {
 	}
 }
 
-func (u *upstream) reportMissing(full mptcp.Full, sources []source, port uint16) {
+func (u *upstream) reportMissing(to netip.AddrPort, full mptcp.Full, sources []source) {
 	for _, s := range sources {
-		if !s.apart && !slices.ContainsFunc(full.Subflows, func(f mptcp.Subflow) bool {
+		if !slices.ContainsFunc(full.Subflows, func(f mptcp.Subflow) bool {
 			return f.State == mptcp.Established && f.Local.Addr() == s.addr
 		}) {
 			u.log.Debug("no subflow has joined", "link", s.link)
-			u.told(s.addr, port, passage.Missed)
+			u.told(s.addr, to.Port(), passage.Missed)
 		}
 	}
 }
@@ -241,20 +241,7 @@ func (u *upstream) reportMissing(full mptcp.Full, sources []source, port uint16)
 // is slow, and keeps the first connection that stands. If wary, for a request that
 // waits, all doubtful links come last.
 func (u *upstream) race(ctx context.Context, addrs []netip.Addr, port uint16, wary bool) (net.Conn, error) {
-	type attempt struct {
-		from source
-		to   netip.AddrPort
-	}
-	var attempts []attempt
-	for _, a := range addrs {
-		sources := u.sources(a.Is6())
-		if wary {
-			slices.SortStableFunc(sources, u.doubts.compare)
-		}
-		for _, s := range sources {
-			attempts = append(attempts, attempt{s, netip.AddrPortFrom(a, port)})
-		}
-	}
+	attempts := u.attempts(addrs, port, wary)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {

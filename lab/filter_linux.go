@@ -9,6 +9,8 @@ import (
 // middleboxes do, rewrites their TCP options. Both directions share one.
 type filter struct {
 	silent, strip, dropSYN atomic.Bool
+
+	port atomic.Uint32 // the one port that strip and dropSYN are for, or 0
 }
 
 const (
@@ -29,7 +31,7 @@ func (f *filter) pass(b []byte) bool {
 		return true
 	}
 	tcp := tcpHeader(b)
-	if tcp == nil {
+	if tcp == nil || !f.about(tcp) {
 		return true
 	}
 	at, n := findOption(tcp, optionMPTCP)
@@ -45,6 +47,12 @@ func (f *filter) pass(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// about reports whether a TCP header is of the port that matters.
+func (f *filter) about(tcp []byte) bool {
+	port := uint16(f.port.Load())
+	return port == 0 || port == binary.BigEndian.Uint16(tcp) || port == binary.BigEndian.Uint16(tcp[2:])
 }
 
 // tcpHeader returns the TCP header with its options, or nil where b is something

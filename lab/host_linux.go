@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -138,6 +139,15 @@ func (i *iface) up() error {
 		}
 	}
 	return nil
+}
+
+// keep leaves an interface just the addresses and routes of one family, 4 or 6.
+func (i *iface) keep(family int) {
+	if family == 0 {
+		return
+	}
+	i.addrs = slices.DeleteFunc(i.addrs, func(p netip.Prefix) bool { return p.Addr().Is6() != (family == 6) })
+	i.routes = slices.DeleteFunc(i.routes, func(r route) bool { return r.to.Addr().Is6() != (family == 6) })
 }
 
 // down is an unplugged cable: the interface goes down, its routes with it, and

@@ -42,7 +42,33 @@ func hostile(ctx context.Context, t *trial) error {
 			}
 		}
 	}
-	return nil
+	return h.otherPort(ctx)
+}
+
+// otherPort has a relay with a second port, to which the middlebox is kinder.
+func (h *hostileRun) otherPort(ctx context.Context) error {
+	h.step(hostileRate+15*time.Second, "DSL drops MPTCP SYNs at one of the relay's two ports")
+	if err := h.StopRelay(syscall.SIGTERM); err != nil {
+		return err
+	}
+	if err := h.StartRelay(ctx, "--also", "443"); err != nil {
+		return err
+	}
+	dsl := h.Network.Link("dsl")
+	dsl.OnlyPort(RelayPort)
+	dsl.DropMPTCPSyn(true)
+	defer dsl.DropMPTCPSyn(false)
+	if err := h.gateway(ctx); err != nil {
+		return err
+	}
+	_, err := h.WaitStatus(ctx, "ok on dsl", func(st Status) bool { return wordOf(st, "dsl") == "ok" && wordOf(st, "lte") == "ok" })
+	h.check("DSL drops MPTCP SYNs at one port: the other one is found", err == nil, "%v", orOK(err))
+	if err := sleep(ctx, 5*time.Second); err != nil {
+		return err
+	}
+	r, err := Download(ctx, h.through(endless, hostileRate))
+	h.figure("DSL drops MPTCP SYNs at one port: download by the other, of LTE alone", 100*r.Mbit()/h.mbit, "%", atLeast(2*hostileShare))
+	return err
 }
 
 type middlebox struct {

@@ -105,6 +105,9 @@ func (l *Link) StripMPTCP(on bool) { l.filter.strip.Store(on) }
 // DropMPTCPSyn makes the link a firewall that drops SYNs with an MPTCP option.
 func (l *Link) DropMPTCPSyn(on bool) { l.filter.dropSYN.Store(on) }
 
+// OnlyPort restricts StripMPTCP and DropMPTCPSyn to one port at either end; 0 is all.
+func (l *Link) OnlyPort(port uint16) { l.filter.port.Store(uint32(port)) }
+
 // Counters returns the counters of both directions.
 func (l *Link) Counters() (up, down Counters) {
 	return l.up.count.get(), l.down.count.get()

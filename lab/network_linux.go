@@ -172,6 +172,7 @@ func (n *Network) makeLinks() error {
 	for i, c := range n.config.Links {
 		leg := i + 1
 		near := &iface{home, c.Name, legAddrs(leg, hostEnd, v6), defaultRoutes(leg, 100*leg, v6)}
+		near.keep(n.config.Only[c.Name])
 		far := &iface{host: inet, name: c.Name, addrs: legAddrs(leg, routerEnd, v6)}
 		l, err := newLink(c.Name, near, far, near, c.Shape, n.config.Seed+uint64(leg))
 		if err != nil {

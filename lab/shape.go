@@ -68,6 +68,8 @@ type Config struct {
 	Sites []string
 	// IPv6 gives every leg IPv6 addresses besides IPv4.
 	IPv6 bool
+	// Only names links that have just one of the two families at home: 4 or 6.
+	Only map[string]int
 	// Seed seeds the random loss, so that a run can be repeated.
 	Seed uint64
 	// Log takes steps at debug level; nil discards them.

@@ -39,10 +39,20 @@ func (l *linux) apply(s step) error {
 
 func (l *linux) applyEndpoint(verb string, e endpoint) error {
 	flags := pm.Subflow
+	if e.signal {
+		flags = pm.Signal
+	}
 	if e.backup {
 		flags |= pm.Backup
 	}
+	if e.fullmesh {
+		flags |= pm.Fullmesh
+	}
 	switch verb {
+	case verbAdopt:
+		return nil
+	case verbRestore:
+		return unless(l.pm.Add(pm.Endpoint{ID: e.id, Addr: e.addr, Flags: e.theirs &^ pm.Implicit, IfIndex: e.index}), fs.ErrExist)
 	case verbDelete:
 		return unless(l.pm.Delete(e.id), fs.ErrNotExist)
 	case verbChange:

@@ -11,16 +11,18 @@ import (
 // chooseEndpoints gives the kernel's few endpoints to the links that are up:
 // first one to each link, then the second family; On links before the others.
 // Every link gets one, also that of the main default route, for only then can a
-// connection's first subflow be closed and come back.
-func (p *plan) chooseEndpoints(o *observed, links []*candidate, barred map[netip.Addr]string) {
+// connection's first subflow be closed and come back. It reports whether a link has to
+// join by another family than that in which connections begin.
+func (p *plan) chooseEndpoints(o *observed, links []*candidate, barred map[netip.Addr]string) (apart bool) {
 	free := maxEndpoints
 	foreign := map[string]bool{}
 	for _, e := range o.endpoints {
-		if !e.ours && !e.implicit {
+		if !e.ours && !e.implicit && !slices.Contains(p.taken, e) {
 			free--
 			foreign[e.addr.String()] = true
 		}
 	}
+	six := sixFirst(links)
 	order := slices.Clone(links)
 	slices.SortStableFunc(order, func(a, b *candidate) int { return a.rank() - b.rank() })
 	for turn := range 2 {
@@ -28,7 +30,9 @@ func (p *plan) chooseEndpoints(o *observed, links []*candidate, barred map[netip
 			if c.State != Up || c.Role == Out || len(c.sources) <= turn {
 				continue
 			}
-			e := endpoint{addr: c.sources[turn].addr, index: c.Index, dev: c.Name, backup: c.Role == Standby}
+			crosses := c.apart(six, barred)
+			apart = apart || crosses
+			e := endpoint{addr: c.sources[turn].addr, index: c.Index, dev: c.Name, backup: c.Role == Standby, fullmesh: crosses && c.sources[turn].addr.Is6() != six}
 			why, bar := barred[e.addr]
 			switch {
 			case bar:
@@ -43,6 +47,7 @@ func (p *plan) chooseEndpoints(o *observed, links []*candidate, barred map[netip
 			}
 		}
 	}
+	return apart
 }
 
 func (c *candidate) rank() int {
@@ -52,14 +57,16 @@ func (c *candidate) rank() int {
 	return 1
 }
 
-// wantedLimits allows one more subflow per link, and as many addresses announced by
-// the server. An ordinary server announces none. One behind a load balancer
-// can only be joined at an address it announces, so refusing those, as the
-// kernel does by default, would leave it on one link. Limits are never lowered:
-// other programs' connections share them.
-func wantedLimits(base limits, links int) limits {
-	n := min(links, maxEndpoints)
-	return base.raisedTo(limits{Subflows: n, AddAddrAccepted: n})
+// wantedLimits allows one more subflow per link; and as many addresses that the relay
+// announces, where links lack the family in which connections begin. Elsewhere each
+// announced address would bring a second subflow on the link of the default route.
+// Limits are never lowered: other programs' connections share them.
+func wantedLimits(base limits, links int, apart bool) limits {
+	want := limits{Subflows: min(links, maxEndpoints)}
+	if apart {
+		want.AddAddrAccepted = want.Subflows
+	}
+	return base.raisedTo(want)
 }
 
 // The settings of the kernel, chosen by us.

@@ -10,6 +10,8 @@ const (
 	verbDelete  = "delete" // of an endpoint
 	verbChange  = "change" // of an endpoint's flags
 	verbSet     = "set"
+	verbAdopt   = "adopt"   // an endpoint that others made, as it is
+	verbRestore = "restore" // an endpoint that others had made
 )
 
 // A step is one change of the kernel.
@@ -26,12 +28,23 @@ func (s step) String() string { return s.item.line(s.verb) }
 func diff(o *observed, p *plan) (steps []step) {
 	do := func(verb string, it item) { steps = append(steps, step{verb, it}) }
 	for _, e := range o.endpoints {
-		if e.ours && !slices.ContainsFunc(p.endpoints, e.same) {
+		switch taken := slices.ContainsFunc(p.taken, e.same); {
+		case !e.ours && !taken:
+		case !slices.ContainsFunc(p.endpoints, e.same), taken && !slices.ContainsFunc(p.endpoints, e.like):
 			do(verbDelete, e)
+		case taken:
+			do(verbAdopt, e)
 		}
 	}
 	for _, e := range p.endpoints {
-		if i := slices.IndexFunc(o.endpoints, e.same); i >= 0 && o.endpoints[i].ours && o.endpoints[i].backup != e.backup {
+		i := slices.IndexFunc(o.endpoints, e.same)
+		if i < 0 || !o.endpoints[i].ours {
+			continue
+		}
+		// Changing fullmesh ends subflows: it stays where it does no harm.
+		is := o.endpoints[i]
+		e.fullmesh = e.fullmesh || is.fullmesh
+		if is.backup != e.backup || is.fullmesh != e.fullmesh {
 			do(verbChange, e)
 		}
 	}
@@ -46,7 +59,9 @@ func diff(o *observed, p *plan) (steps []step) {
 	missing(o.rules, p.rules, verbDel, do)
 	missing(o.routes, p.routes, verbDel, do)
 	for _, e := range p.endpoints {
-		if !slices.ContainsFunc(o.endpoints, func(f endpoint) bool { return f.ours && e.same(f) }) {
+		if !slices.ContainsFunc(o.endpoints, func(f endpoint) bool {
+			return e.same(f) && (f.ours || slices.ContainsFunc(p.taken, f.same) && f.like(e))
+		}) {
 			do(verbAdd, e)
 		}
 	}

@@ -55,6 +55,11 @@ func (k *fakeKernel) apply(s step) error {
 	case endpoint:
 		i := slices.IndexFunc(k.o.endpoints, func(e endpoint) bool { return e.addr == it.addr })
 		switch {
+		case s.verb == verbAdopt:
+		case s.verb == verbRestore && i >= 0:
+			return errors.New("file exists")
+		case s.verb == verbRestore:
+			k.o.endpoints = append(k.o.endpoints, endpoint{id: it.id, addr: it.addr, index: it.index, dev: it.dev, theirs: it.theirs})
 		case s.verb == verbAdd && i >= 0 && !k.o.endpoints[i].implicit:
 			return errors.New("file exists")
 		case s.verb == verbAdd:
@@ -127,4 +132,9 @@ func serve(t *testing.T, m *Manager) (stop func()) {
 			t.Error(err)
 		}
 	}
+}
+
+// endpointSteps is steps for those that concern endpoints.
+func endpointSteps(k *fakeKernel) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(k.steps(), "\n"), func(s string) bool { return !strings.Contains(s, "endpoint") }), "\n")
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"tributary/durable"
 )
@@ -25,6 +26,7 @@ type journal struct {
 	// another namespace's is out of reach.
 	Where     string              `json:"where"`
 	Endpoints []madeEndpoint      `json:"endpoints,omitempty"`
+	Taken     []takenEndpoint     `json:"taken,omitempty"`
 	Limits    *change[limits]     `json:"limits,omitempty"`
 	Sysctls   map[string]*setting `json:"sysctls,omitempty"`
 
@@ -54,32 +56,48 @@ func (c *change[T]) to(v T) (changed bool) {
 }
 
 // readJournal returns the journal in dir, or an empty one if there is none or if it
-// is of another boot or namespace. A damaged one is an error, for it may hide what is to
-// be undone; the message says how to go on.
+// is of another boot. A damaged one is an error, for it may hide what is to be undone;
+// the message says how to go on. Where the file is that of another network namespace of
+// this boot, whose program may be running, ours is beside it.
 func readJournal(dir, name, where string) (*journal, error) {
-	j := &journal{Where: where}
 	if dir == "" {
-		return j, nil
+		return &journal{Where: where}, nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make state directory: %w", err)
 	}
-	j.path = filepath.Join(dir, name)
-	b, err := os.ReadFile(j.path)
+	boot, ns, _ := strings.Cut(where, " ")
+	own := filepath.Join(dir, strings.TrimSuffix(name, ".json")+"-"+strings.Trim(ns, "net:[]")+".json")
+	if old, err := readJournalFile(own); err != nil || old != nil && old.Where == where {
+		return old, err
+	}
+	path := filepath.Join(dir, name)
+	old, err := readJournalFile(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case old != nil && old.Where == where:
+		return old, nil
+	case old != nil && strings.HasPrefix(old.Where, boot+" "):
+		path = own
+	}
+	return &journal{Where: where, path: path}, nil
+}
+
+// readJournalFile returns nil if there is no such file.
+func readJournalFile(path string) (*journal, error) {
+	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return j, nil
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read journal of link changes: %w", err)
 	}
-	old := &journal{path: j.path}
-	if err := json.Unmarshal(b, old); err != nil {
-		return nil, fmt.Errorf("journal of link changes %s is damaged: %w; remove it, and MPTCP endpoints of an earlier run stay until the next boot", j.path, err)
+	j := &journal{path: path}
+	if err := json.Unmarshal(b, j); err != nil {
+		return nil, fmt.Errorf("journal of link changes %s is damaged: %w; remove it, and MPTCP endpoints of an earlier run stay until the next boot", path, err)
 	}
-	if old.Where != where {
-		return j, nil
-	}
-	return old, nil
+	return j, nil
 }
 
 // owns reports whether we made e.
@@ -101,7 +119,10 @@ func (j *journal) expect(o *observed, steps []step) (changed bool) {
 	for _, s := range steps {
 		switch it := s.item.(type) {
 		case endpoint:
-			if s.verb == verbAdd && !j.owns(it) {
+			if s.verb == verbDelete || s.verb == verbAdopt {
+				changed = j.takes(it) || changed
+			}
+			if (s.verb == verbAdd || s.verb == verbAdopt) && !j.owns(it) {
 				j.Endpoints = append(j.Endpoints, madeEndpoint{it.addr, it.index})
 				changed = true
 			}
@@ -130,6 +151,7 @@ func (j *journal) prune(o *observed, p *plan) {
 		same := func(e endpoint) bool { return e.addr == m.Addr && e.index == m.Index }
 		return !slices.ContainsFunc(o.endpoints, same) && !slices.ContainsFunc(p.endpoints, same)
 	})
+	j.Taken = slices.DeleteFunc(j.Taken, func(t takenEndpoint) bool { return !o.has(t.Addr) })
 }
 
 // paths returns the sysctls that were changed.
@@ -143,7 +165,7 @@ func (j *journal) paths() (paths []string) {
 
 // undo returns the steps that take everything of ours back.
 func (j *journal) undo(o *observed) (steps []step) {
-	steps = diff(o, &plan{})
+	steps = j.giveBack(o, diff(o, &plan{}))
 	if c := j.Limits; c != nil && slices.Contains(c.Ours, o.limits) && c.Before != o.limits {
 		steps = append(steps, step{verbSet, c.Before})
 	}
@@ -173,7 +195,7 @@ func (j *journal) write() error {
 
 // clear forgets everything, once it is undone.
 func (j *journal) clear() error {
-	j.Endpoints, j.Limits, j.Sysctls = nil, nil, nil
+	j.Endpoints, j.Taken, j.Limits, j.Sysctls = nil, nil, nil, nil
 	if j.path == "" {
 		return nil
 	}

@@ -18,6 +18,10 @@ type Config struct {
 	// Relay prepares a host for the other side: it has no links of its own, but takes
 	// as many subflows as a gateway may have links, and needs the same buffers.
 	Relay bool
+	// Announce has a relay that is reached by both families tell gateways its address
+	// of the other one, so that a link without IPv4, or without IPv6, joins connections
+	// of the rest.
+	Announce bool
 	// StateDir holds the journal, gateway-kernel.json or relay-kernel.json, and is made if it does not exist. It must
 	// outlive the process, and need not outlive the boot. Empty means that endpoints,
 	// limits and sysctls stay after a crash.
@@ -119,7 +123,7 @@ func newManager(cfg Config, k kernel, idle string) (*Manager, error) {
 	m := &Manager{
 		log:     cfg.Log,
 		stop:    make(chan struct{}),
-		planner: planner{wanted: slices.Clone(cfg.Wanted), relay: cfg.Relay},
+		planner: planner{wanted: slices.Clone(cfg.Wanted), relay: cfg.Relay, announces: cfg.Relay && cfg.Announce},
 		kernel:  k,
 		journal: &journal{},
 		broken:  map[string]bool{},

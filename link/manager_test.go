@@ -431,3 +431,37 @@ func TestBadConfig(t *testing.T) {
 		}
 	}
 }
+
+// Two network namespaces may share a state directory: each keeps its own journal.
+func TestJournalsOfTwoNamespaces(t *testing.T) {
+	dir := t.TempDir()
+	var kernels []*fakeKernel
+	for _, ns := range []string{"net:[4026531840]", "net:[4026532001]"} {
+		k := newFake(home())
+		k.boot = "boot1 " + ns
+		m, err := newManager(Config{StateDir: dir}, k, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Links()) != 2 || len(k.o.endpoints) != 2 {
+			t.Fatalf("%d endpoints", len(k.o.endpoints))
+		}
+		kernels = append(kernels, k) // and it is killed
+	}
+	for _, k := range kernels {
+		k.steps()
+		m, err := newManager(Config{StateDir: dir, Wanted: wanted(t, "eth1")}, k, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(k.o.endpoints) != 1 {
+			t.Errorf("%s: the killed one left %v", k.boot, k.o.endpoints)
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("journals are left: %v", left)
+	}
+}

@@ -22,9 +22,9 @@ func (m *memory) update(o *observed) {
 		old := (*m)[d.index]
 		now := map[bool]remembered{}
 		for _, ipv6 := range []bool{false, true} {
-			a, addressed := d.source(ipv6)
-			h, routed := o.hop(d.index, ipv6)
 			known, remembers := old[ipv6]
+			a, addressed := d.source(ipv6, known.src.addr)
+			h, routed := o.hop(d.index, ipv6)
 			switch {
 			case addressed && routed:
 				now[ipv6] = remembered{hop: h, src: a}

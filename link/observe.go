@@ -11,6 +11,7 @@ type observed struct {
 	routes    []route      // that carry our protocol number
 	foreign   map[int]bool // tables like ours that hold routes of others
 	endpoints []endpoint
+	taken     []netip.Addr // that others had made endpoints of, as the journal says
 	limits    limits
 	base      limits            // limits before we touched them
 	sysctls   map[string]string // by path below /proc/sys; what the kernel lacks is missing
@@ -23,6 +24,7 @@ type device struct {
 	up       bool // switched on
 	carrier  bool // and something is at the other end
 	loopback bool
+	tunnel   bool // its packets leave by another device
 	addrs    []address
 }
 
@@ -64,30 +66,29 @@ func (o *observed) hop(index int, ipv6 bool) (best nextHop, found bool) {
 	return best, found
 }
 
-// source chooses the one address of a family by which a device is to be used.
-// A stable, global, not deprecated address is preferred; then the choice does not
-// depend on the order in which the kernel lists them, which changes with
-// each renewal and would move connections for nothing.
-func (d *device) source(ipv6 bool) (best address, found bool) {
+// source chooses the one address of a family by which a device is to be used: a
+// stable, global, not deprecated one, and of several as good the one that was used
+// before, if it is still there. So the choice does not depend on the order in which the
+// kernel lists them, which changes with each renewal and would move connections for
+// nothing.
+func (d *device) source(ipv6 bool, before netip.Addr) (best address, found bool) {
 	for _, a := range d.addrs {
-		if a.addr.Is6() == ipv6 && (!found || a.better(best)) {
+		if a.addr.Is6() != ipv6 {
+			continue
+		}
+		if !found || a.rank() < best.rank() || a.rank() == best.rank() && best.addr != before && (a.addr == before || a.addr.Less(best.addr)) {
 			best, found = a, true
 		}
 	}
 	return best, found
 }
 
-func (a address) better(b address) bool {
-	rank := func(a address) (n int) {
-		for i, bad := range []bool{a.temporary, a.secondary, a.addr.Is6() && a.addr.IsPrivate(), a.deprecated} {
-			if bad {
-				n += 1 << i
-			}
+// rank is the less the better an address is.
+func (a address) rank() (n int) {
+	for i, bad := range []bool{a.temporary, a.secondary, a.addr.Is6() && a.addr.IsPrivate(), a.deprecated} {
+		if bad {
+			n += 1 << i
 		}
-		return n
 	}
-	if ra, rb := rank(a), rank(b); ra != rb {
-		return ra < rb
-	}
-	return a.addr.Less(b.addr)
+	return n
 }

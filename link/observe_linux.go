@@ -61,6 +61,11 @@ func whole[T any](list func() ([]T, error)) (all []T, err error) {
 	return all, err
 }
 
+// tunnels are the kinds of interfaces (IFLA_INFO_KIND) that are not links unless they
+// are named, for what they carry goes over links. TUN and PPP are not among them: some
+// modems and DSL lines have those.
+var tunnels = [...]string{"wireguard", "ipip", "sit", "gre", "ip6gre", "ip6tnl", "vti", "vti6", "xfrm"}
+
 func (l *linux) observeDevices(o *observed) error {
 	addrs, err := whole(func() ([]netlink.Addr, error) { return l.route.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
@@ -75,6 +80,7 @@ func (l *linux) observeDevices(o *observed) error {
 		d := device{index: a.Index, name: a.Name}
 		d.up = a.RawFlags&unix.IFF_UP != 0
 		d.carrier = a.RawFlags&unix.IFF_RUNNING != 0
+		d.tunnel = slices.Contains(tunnels[:], ln.Type())
 		d.loopback = a.RawFlags&unix.IFF_LOOPBACK != 0
 		for _, na := range addrs {
 			if na.LinkIndex != a.Index {
@@ -222,7 +228,8 @@ func (l *linux) observePaths(o *observed, names map[int]string) error {
 	for _, e := range endpoints {
 		o.endpoints = append(o.endpoints, endpoint{
 			id: e.ID, addr: e.Addr.Unmap(), index: e.IfIndex, dev: names[e.IfIndex],
-			backup: e.Flags&pm.Backup != 0, implicit: e.Flags&pm.Implicit != 0,
+			backup: e.Flags&pm.Backup != 0, fullmesh: e.Flags&pm.Fullmesh != 0, signal: e.Flags&pm.Signal != 0, theirs: e.Flags,
+			implicit: e.Flags&pm.Implicit != 0,
 		})
 	}
 	now, err := l.pm.Limits()

@@ -15,7 +15,8 @@ type plan struct {
 	routes    []route
 	rules     []rule
 	endpoints []endpoint
-	links     []Link // what the plan means to a person; without Since
+	taken     []endpoint // of others, that are not to stay as they are theirs
+	links     []Link     // what the plan means to a person; without Since
 }
 
 // lines returns the plan as commands, in the order in which they would work.
@@ -38,11 +39,12 @@ func (p *plan) lines() (lines []string) {
 
 // A planner makes plans. Its only state is what it remembers of gateways.
 type planner struct {
-	wanted []Wanted
-	relay  bool // of Config
-	memory memory
-	parts  map[string]Part // by name; those not in it play what their mode says
-	barred map[netip.Addr]string
+	wanted    []Wanted
+	relay     bool // of Config
+	announces bool // of Config
+	memory    memory
+	parts     map[string]Part // by name; those not in it play what their mode says
+	barred    map[netip.Addr]string
 }
 
 // A candidate is a link on its way into the plan.
@@ -87,11 +89,15 @@ func (pl *planner) plan(o *observed) *plan {
 			p.route(c)
 		}
 	}
-	p.chooseEndpoints(o, links, pl.barred)
+	p.takeOver(o, links)
+	apart := p.chooseEndpoints(o, links, pl.barred)
 	if pl.relay {
-		inUse = maxEndpoints
+		inUse, apart = maxEndpoints, true
 	}
-	p.limits = wantedLimits(o.base, inUse)
+	if pl.announces {
+		p.announce(o)
+	}
+	p.limits = wantedLimits(o.base, inUse, apart)
 	p.sysctls = wantedSysctls(o.sysctls, links, pl.relay)
 	for _, c := range links {
 		p.links = append(p.links, c.Link)
@@ -111,7 +117,7 @@ func (pl *planner) candidates(o *observed) (links []*candidate) {
 	}
 	for i := range o.devices {
 		d := &o.devices[i]
-		if d.loopback {
+		if d.loopback || d.tunnel {
 			continue
 		}
 		c := &candidate{Link: Link{Name: d.name, Metered: ByName.metered(d.name)}, dev: d}
@@ -174,7 +180,7 @@ func (c *candidate) judge(o *observed, m memory, taken map[netip.Addr]string) {
 
 func (c *candidate) findSources(o *observed, m memory, taken map[netip.Addr]string) (addressed bool) {
 	for _, ipv6 := range []bool{false, true} {
-		a, ok := c.dev.source(ipv6)
+		a, ok := c.dev.source(ipv6, m[c.dev.index][ipv6].src.addr)
 		if !ok {
 			continue
 		}

@@ -73,7 +73,7 @@ func TestPlanText(t *testing.T) {
 			sysctl -w net.ipv4.tcp_wmem="4096 16384 16777216"
 			sysctl -w net.ipv4.tcp_notsent_lowat=131072
 			sysctl -w net.ipv4.conf.wwan0.rp_filter=2
-			ip mptcp limits set subflows 2 add_addr_accepted 2
+			ip mptcp limits set subflows 2 add_addr_accepted 0
 			ip route replace 192.168.1.0/24 dev eth1 table 7403 proto 74
 			ip route replace default via 192.168.1.1 dev eth1 table 7403 proto 74
 			ip route replace 100.64.3.8/29 dev wwan0 table 7404 proto 74
@@ -89,7 +89,7 @@ func TestPlanText(t *testing.T) {
 			defaults: []nextHop{via(3, "192.168.1.1", 100)},
 			base:     limits{4, 0}, sysctls: good(),
 		}, `
-			ip mptcp limits set subflows 4 add_addr_accepted 1
+			ip mptcp limits set subflows 4 add_addr_accepted 0
 			ip route replace 192.168.1.0/24 dev eth1 table 7403 proto 74
 			ip route replace default via 192.168.1.1 dev eth1 table 7403 proto 74
 			ip rule add pref 7400 from 192.168.1.2 lookup main suppress_prefixlength 0 protocol 74
@@ -109,7 +109,7 @@ func TestPlanText(t *testing.T) {
 			},
 			sysctls: good(),
 		}, `
-			ip mptcp limits set subflows 3 add_addr_accepted 3
+			ip mptcp limits set subflows 3 add_addr_accepted 0
 			ip route replace 203.0.113.5/32 dev eth1 table 7403 proto 74
 			ip route replace default via 172.31.1.1 dev eth1 table 7403 onlink proto 74
 			ip -6 route replace 2001:db8:1::/64 dev eth1 table 7403 proto 74
@@ -139,14 +139,40 @@ func TestPlanText(t *testing.T) {
 			devices:  []device{dev(3, "eth1", "203.0.113.5/24")},
 			defaults: []nextHop{{index: 3, gateway: netip.MustParseAddr("fe80::1")}},
 		}, `
-			ip mptcp limits set subflows 1 add_addr_accepted 1
+			ip mptcp limits set subflows 1 add_addr_accepted 0
 			ip route replace 203.0.113.0/24 dev eth1 table 7403 proto 74
 			ip route replace default via inet6 fe80::1 dev eth1 table 7403 proto 74
 			ip rule add pref 7400 from 203.0.113.5 lookup main suppress_prefixlength 0 protocol 74
 			ip rule add pref 7401 from 203.0.113.5 lookup 7403 protocol 74
 			ip mptcp endpoint add 203.0.113.5 dev eth1 subflow`},
+		{"a link without IPv4 beside one without IPv6, and one with both", "eth1 eth2 wwan0", &observed{
+			devices:  []device{dev(3, "eth1", "192.168.1.2/24"), dev(4, "eth2", "192.168.2.2/24", "2001:db8:2::2/64"), dev(5, "wwan0", "2001:db8:5::9/64")},
+			defaults: []nextHop{via(3, "192.168.1.1", 100), via(4, "192.168.2.1", 200), via(4, "fe80::2", 200), via(5, "fe80::5", 700)},
+			sysctls:  good(),
+		}, `
+			ip mptcp limits set subflows 3 add_addr_accepted 3
+			ip route replace 192.168.1.0/24 dev eth1 table 7403 proto 74
+			ip route replace default via 192.168.1.1 dev eth1 table 7403 proto 74
+			ip route replace 192.168.2.0/24 dev eth2 table 7404 proto 74
+			ip route replace default via 192.168.2.1 dev eth2 table 7404 proto 74
+			ip -6 route replace 2001:db8:2::/64 dev eth2 table 7404 proto 74
+			ip -6 route replace default via fe80::2 dev eth2 table 7404 proto 74
+			ip -6 route replace 2001:db8:5::/64 dev wwan0 table 7405 proto 74
+			ip -6 route replace default via fe80::5 dev wwan0 table 7405 proto 74
+			ip rule add pref 7400 from 192.168.1.2 lookup main suppress_prefixlength 0 protocol 74
+			ip rule add pref 7401 from 192.168.1.2 lookup 7403 protocol 74
+			ip rule add pref 7400 from 192.168.2.2 lookup main suppress_prefixlength 0 protocol 74
+			ip rule add pref 7401 from 192.168.2.2 lookup 7404 protocol 74
+			ip -6 rule add pref 7400 from 2001:db8:2::2 lookup main suppress_prefixlength 0 protocol 74
+			ip -6 rule add pref 7401 from 2001:db8:2::2 lookup 7404 protocol 74
+			ip -6 rule add pref 7400 from 2001:db8:5::9 lookup main suppress_prefixlength 0 protocol 74
+			ip -6 rule add pref 7401 from 2001:db8:5::9 lookup 7405 protocol 74
+			ip mptcp endpoint add 192.168.1.2 dev eth1 subflow
+			ip mptcp endpoint add 192.168.2.2 dev eth2 subflow
+			ip mptcp endpoint add 2001:db8:5::9 dev wwan0 subflow fullmesh
+			ip mptcp endpoint add 2001:db8:2::2 dev eth2 subflow`},
 		{"nothing there", "eth1", &observed{}, `
-			ip mptcp limits set subflows 1 add_addr_accepted 1`},
+			ip mptcp limits set subflows 1 add_addr_accepted 0`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			pl := planner{wanted: wanted(t, test.wanted)}
@@ -253,7 +279,7 @@ func TestEndpointPlaces(t *testing.T) {
 	if note := p.links[0].Note; !strings.HasPrefix(note, "no endpoint for 10.0.1.2, the kernel has only 8") {
 		t.Errorf("note of w1: %q", note)
 	}
-	if p.limits != (limits{7, 7}) {
+	if p.limits != (limits{7, 0}) {
 		t.Errorf("limits %v, want 7", p.limits)
 	}
 	d := diff(&observed{endpoints: o.endpoints}, &plan{endpoints: []endpoint{{addr: o.endpoints[2].addr, index: 1, dev: "w1"}}})
@@ -301,13 +327,13 @@ func TestSourceChoice(t *testing.T) {
 		for i, f := range test.flags {
 			d.addrs[i].temporary, d.addrs[i].deprecated = f == 't', f == 'd'
 		}
-		if a, _ := d.source(true); a.addr.String() != test.want {
+		if a, _ := d.source(true, netip.Addr{}); a.addr.String() != test.want {
 			t.Errorf("%s: %s", test.name, a.addr)
 		}
 	}
 	d := dev(1, "a", "10.0.0.2/24", "10.0.0.1/24")
 	d.addrs[1].secondary = true
-	if a, _ := d.source(false); a.addr.String() != "10.0.0.2" {
+	if a, _ := d.source(false, netip.Addr{}); a.addr.String() != "10.0.0.2" {
 		t.Errorf("secondary address %s chosen", a.addr)
 	}
 }
@@ -389,5 +415,86 @@ func TestPlanOfARelay(t *testing.T) {
 	}
 	if got := p.lines(); !slices.Equal(got, want) || len(p.links) != 0 {
 		t.Errorf("plan:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// A relay with an address of each family announces both; one behind a NAT, or with
+// one family, has nothing to tell.
+func TestPlanAnnounces(t *testing.T) {
+	six := via(3, "fe80::1", 100)
+	for _, c := range []struct {
+		what  string
+		addrs []string
+		hops  []nextHop
+		want  string
+	}{
+		{"both", []string{"11.0.0.2/24", "2001:db8::2/64"}, []nextHop{via(3, "11.0.0.1", 100), six},
+			"ip mptcp endpoint add 11.0.0.2 dev eth1 signal\nip mptcp endpoint add 2001:db8::2 dev eth1 signal"},
+		{"IPv4 alone", []string{"11.0.0.2/24"}, []nextHop{via(3, "11.0.0.1", 100)}, ""},
+		{"no IPv6 route", []string{"11.0.0.2/24", "2001:db8::2/64"}, []nextHop{via(3, "11.0.0.1", 100)}, ""},
+		{"behind a NAT", []string{"10.0.0.2/24", "2001:db8::2/64"}, []nextHop{via(3, "10.0.0.1", 100), six}, ""},
+		{"behind a provider's NAT", []string{"100.65.0.2/24", "2001:db8::2/64"}, []nextHop{via(3, "100.65.0.1", 100), six}, ""},
+	} {
+		o := &observed{devices: []device{dev(3, "eth1", c.addrs...)}, defaults: c.hops, sysctls: good()}
+		p := (&planner{relay: true, announces: true}).plan(o)
+		lines := p.lines()
+		if got := strings.Join(lines[slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "limits") })+1:], "\n"); got != c.want {
+			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+	}
+	o := &observed{devices: []device{dev(3, "eth1", "11.0.0.2/24", "2001:db8::2/64")}, defaults: []nextHop{via(3, "11.0.0.1", 100), six},
+		endpoints: []endpoint{{id: 1, addr: netip.MustParseAddr("11.0.0.2"), signal: true}}}
+	if p := (&planner{relay: true, announces: true}).plan(o); len(p.endpoints) != 1 {
+		t.Errorf("beside an endpoint of others: %v", p.endpoints)
+	}
+}
+
+// An endpoint that is fullmesh without need stays so: the change would end its subflows.
+func TestFullmeshStays(t *testing.T) {
+	a := endpoint{id: 1, addr: netip.MustParseAddr("2001:db8::9"), index: 3, dev: "eth1", ours: true}
+	full, backup := a, a
+	full.fullmesh, backup.backup = true, true
+	for _, c := range []struct {
+		is, want endpoint
+		steps    string
+	}{
+		{full, a, ""}, {a, a, ""}, {a, full, "ip mptcp endpoint change 2001:db8::9 dev eth1 subflow fullmesh"},
+		{full, backup, "ip mptcp endpoint change 2001:db8::9 dev eth1 subflow backup fullmesh"},
+	} {
+		var got []string
+		for _, s := range diff(&observed{endpoints: []endpoint{c.is}}, &plan{endpoints: []endpoint{c.want}}) {
+			got = append(got, s.String())
+		}
+		if strings.Join(got, "\n") != c.steps {
+			t.Errorf("%v to %v: %q, want %q", c.is, c.want, got, c.steps)
+		}
+	}
+}
+
+// A tunnel with a default route is no link unless somebody says so.
+func TestTunnelIsNoLink(t *testing.T) {
+	o := home()
+	o.devices[3].tunnel = true
+	if got := states((&planner{}).plan(o).links); got != "eth1 up" {
+		t.Error(got)
+	}
+	if got := states((&planner{wanted: wanted(t, "wwan0")}).plan(o).links); got != "wwan0 up" {
+		t.Error(got)
+	}
+}
+
+// The address in use stays while there is none that is better, whatever others come.
+func TestSourceStays(t *testing.T) {
+	d := dev(1, "eth0", "2001:db8::5/64", "2001:db8::3/64")
+	used := d.addrs[0].addr
+	if a, _ := d.source(true, used); a.addr != used {
+		t.Errorf("%v is chosen although %v is in use", a.addr, used)
+	}
+	if a, _ := d.source(true, netip.MustParseAddr("2001:db8::9")); a.addr != d.addrs[1].addr {
+		t.Errorf("%v is chosen when the one in use has gone", a.addr)
+	}
+	d.addrs[0].deprecated = true
+	if a, _ := d.source(true, used); a.addr == used {
+		t.Error("a deprecated address is kept")
 	}
 }

@@ -17,6 +17,9 @@ func (m *Manager) observe() (*observed, error) {
 	for i := range o.endpoints {
 		o.endpoints[i].ours = m.journal.owns(o.endpoints[i])
 	}
+	for _, t := range m.journal.Taken {
+		o.taken = append(o.taken, t.Addr)
+	}
 	o.base = m.journal.base(o.limits)
 	return o, nil
 }
@@ -49,7 +52,10 @@ func (m *Manager) reconcile() error {
 // links are independent. Without a journal nothing is made, only removed.
 func (m *Manager) applyAll(o *observed, p *plan) error {
 	steps := diff(o, p)
-	first := slices.IndexFunc(steps, func(s step) bool { return s.verb != verbDelete })
+	first := slices.IndexFunc(steps, func(s step) bool {
+		e, ok := s.item.(endpoint)
+		return s.verb != verbDelete || !ok || !e.ours
+	})
 	if first < 0 {
 		first = len(steps)
 	}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"tributary/mptcp/pm"
 )
 
 // What identifies state of ours in the kernel, chosen by us.
@@ -101,14 +103,24 @@ type endpoint struct {
 	index    int
 	dev      string
 	backup   bool
+	fullmesh bool // joins at all addresses of the peer that are known, not at the first
+	signal   bool // is announced to peers, and nothing else
 	ours     bool // the journal says so; the kernel knows no owners
+	// theirs are all its flags as observed; on the way back to somebody who had made it,
+	// they are what it is to have again.
+	theirs   pm.Flags
 	implicit bool // made by the kernel itself; adding replaces it
 }
 
 func (e endpoint) line(verb string) string {
-	s := fmt.Sprintf("ip mptcp endpoint %s %s dev %s subflow", verb, e.addr, e.dev)
-	if e.backup {
-		s += " backup"
+	s := fmt.Sprintf("ip mptcp endpoint %s %s dev %s", verb, e.addr, e.dev)
+	for _, f := range []struct {
+		set  bool
+		word string
+	}{{!e.signal, " subflow"}, {e.signal, " signal"}, {e.backup, " backup"}, {e.fullmesh, " fullmesh"}} {
+		if f.set {
+			s += f.word
+		}
 	}
 	return s
 }

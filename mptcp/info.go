@@ -21,6 +21,7 @@ type Connection struct {
 	RemoteKey  bool   // the peer's key has arrived
 	Checksum   bool   // data is protected by MPTCP checksums
 	LocalAddrs int    // local addresses used for subflows, failed ones too
+	Announced  int    // addresses that the peer announced and that were joined at
 
 	WriteSeq uint64 // data sequence number of the next byte written
 	SndUna   uint64 // oldest that the peer did not acknowledge

@@ -62,6 +62,7 @@ func (r *rawInfo) connection() Connection {
 		RemoteKey:     r.flags&flagRemoteKey != 0,
 		Checksum:      r.csumEnabled != 0,
 		LocalAddrs:    int(r.localAddrUsed),
+		Announced:     int(r.addAddrAccepted),
 		WriteSeq:      r.writeSeq,
 		SndUna:        r.sndUna,
 		RcvNxt:        r.rcvNxt,

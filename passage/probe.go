@@ -100,9 +100,12 @@ func (m *Monitor) pass(begin func(way, netip.AddrPort, string)) time.Duration {
 			}
 		}
 	}
-	for w := range m.records {
+	for w, r := range m.records {
 		if !present[w] && !m.asking[w] {
 			delete(m.records, w) // another network may have the address when it comes back
+			if r.verdict.Bad() {
+				signal(m.changed)
+			}
 		}
 	}
 	m.choosePort()

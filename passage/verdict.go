@@ -126,6 +126,9 @@ func (r record) hear(e Evidence, now time.Duration) record {
 			r.missed, r.failing = missed, failing
 		}
 	case Fell:
+		if r.verdict.Plain() {
+			return r // nothing else was asked for
+		}
 		if r.fell++; r.fell >= enough {
 			return r.become(Stripped, now)
 		}

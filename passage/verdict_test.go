@@ -27,6 +27,7 @@ func TestRecord(t *testing.T) {
 		{"SYNs are dropped: twice is not chance", []seen{{0, Late, Unknown, true}, {1, lost, Unknown, true}, {3, lost, Blocked, false}}},
 		{"a lost SYN was chance", []seen{{0, lost, Unknown, true}, {1, passed, OK, false}, {2, lost, OK, true}}},
 		{"repaired after being blocked", []seen{{0, lost, Unknown, true}, {1, lost, Blocked, false}, {20, lost, Blocked, false}, {40, passed, OK, false}}},
+		{"plain TCP over a blocked link", []seen{{1, lost, Unknown, true}, {2, lost, Blocked, false}, {3, Fell, Blocked, false}, {4, Fell, Blocked, false}, {5, Fell, Blocked, false}}},
 		{"repaired after joins were missed", []seen{{1, Missed, Unknown, true}, {1, Missed, Unknown, true}, {1, Missed, Unknown, true}, {2, lost, Unknown, true}, {4, lost, Blocked, false}, {40, passed, OK, false}}},
 		{"a blocked link that now strips", []seen{{0, lost, Unknown, true}, {1, lost, Blocked, false}, {20, stripped, Stripped, false}}},
 		{"the link is away: nothing is learned", []seen{{0, Missed, Unknown, true}, {1, nothing, Unknown, false}, {2, Missed, Unknown, true}, {3, Missed, Unknown, true}, {4, nothing, Unknown, false}}},

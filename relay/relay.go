@@ -64,6 +64,7 @@ const (
 // A Config is what a relay needs to know.
 type Config struct {
 	Listen       netip.AddrPort // where to listen; the zero address means both families
+	Also         []uint16       // further ports there, for links on which the first is not let through; join.MaxAlso at most
 	Shadowsocks  netip.AddrPort // where for Shadowsocks; zero is nowhere, without an address it is where Listen is
 	Advertise    string         // host in join links; "" means the first public address
 	StateDir     string         // holds the key; must exist
@@ -81,6 +82,7 @@ type Relay struct {
 	config   Config
 	tls      *tls.Config
 	listener *net.TCPListener
+	also     []*net.TCPListener
 	shadow   *shadow // nil without Shadowsocks
 	sessions proxy.Sessions
 	limits   limits
@@ -108,6 +110,11 @@ func New(config Config) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", mptcp.ListenText(config.Listen), err)
 	}
+	also, err := listenAlso(config)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
 	flows := newFlows()
 	r := &Relay{
 		config: config,
@@ -121,6 +128,7 @@ func New(config Config) (*Relay, error) {
 			SessionTicketsDisabled: true,
 		},
 		listener: l,
+		also:     also,
 		flows:    flows,
 		limits:   limits{total: splice.MaxPairs(), perAccount: config.PerAccount},
 	}
@@ -130,7 +138,9 @@ func New(config Config) (*Relay, error) {
 		r.shadow, err = newShadow(config, id)
 	}
 	if err != nil {
-		l.Close()
+		for _, l := range append(also, l) {
+			l.Close()
+		}
 		return nil, err
 	}
 	r.probes = newProbes(config, r.Addr(), flows.instance)
@@ -185,6 +195,9 @@ func JoinLink(accounts *account.Store, name, dir, host string, port uint16) (joi
 		return join.Link{}, err
 	}
 	l := join.Link{Account: a.Name, Secret: a.Secret.Key(), Host: host, Port: port, Pin: id.pin}
+	if l.Also, err = readAlso(dir); err != nil {
+		return join.Link{}, err
+	}
 	if m != nil {
 		l.Shadowsocks = m.Port
 	}
@@ -223,22 +236,28 @@ func (r *Relay) acceptAll(ctx, live context.Context, open *sync.WaitGroup) error
 		defer context.AfterFunc(ctx, func() { l.Close() })()
 		return fmt.Errorf("accept on %s: %w", l.Addr(), r.accept(live, open, l, request))
 	}
-	second := make(chan error, 1)
-	go func() {
+	var all sync.WaitGroup
+	errs := make([]error, 2+len(r.also))
+	all.Go(func() {
+		defer stop()
 		if r.shadow == nil {
-			second <- nil
+			<-ctx.Done()
 			return
 		}
 		l, err := r.shadow.open(ctx)
 		if err == nil {
 			err = accept(l, (*visitor).opening)
 		}
-		stop()
-		second <- err
-	}()
-	err := accept(r.listener, (*visitor).request)
-	stop()
-	return errors.Join(err, <-second)
+		errs[0] = err
+	})
+	for i, l := range append(r.also, r.listener) {
+		all.Go(func() {
+			defer stop()
+			errs[1+i] = accept(l, (*visitor).request)
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // drain gives open sessions a moment to end, and ends those that are left.

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"tributary/account"
@@ -19,7 +22,7 @@ import (
 )
 
 const relayUsage = `
-tributary relay [--config FILE] [--state DIR] [--listen ADDR:PORT] [--shadowsocks ADDR:PORT|off] [--advertise HOST] [--allow-private] [--speed=false]
+tributary relay [--config FILE] [--state DIR] [--listen ADDR:PORT] [--also PORT,...] [--shadowsocks ADDR:PORT|off] [--advertise HOST] [--allow-private] [--speed=false]
 
 The server. Its first start makes keys and the account "default", and prints the
 join link that a gateway needs.`
@@ -27,6 +30,10 @@ join link that a gateway needs.`
 func runRelay(ctx context.Context, std stdio, args []string) error {
 	c, err := parseOver("relay", relayUsage, std, args, func(fs *flag.FlagSet, c *config.Config) {
 		fs.Var(addrPortFlag{&c.Relay.Listen}, "listen", "where to listen")
+		fs.Func("also", "further `PORTS` for links on which the first is not let through, separated by commas", func(s string) (err error) {
+			c.Relay.Also, err = parsePorts(s)
+			return err
+		})
 		fs.Var(shadowsocksFlag{&c.Relay.Shadowsocks}, "shadowsocks", "where to listen for Shadowsocks, as `ADDR:PORT`, or off; without ADDR as --listen")
 		fs.StringVar(&c.Relay.StateDir, "state", c.Relay.StateDir, "directory for keys and accounts (default /var/lib/tributary, or the user's own)")
 		fs.StringVar(&c.Relay.Advertise, "advertise", c.Relay.Advertise, "host name or address in join links (default the first public address)")
@@ -45,7 +52,9 @@ func runRelay(ctx context.Context, std stdio, args []string) error {
 	log := newLog(std.err)
 	c.Relay.Log = log
 	// The kernel's limits and buffers are made to fit gateways with many links.
-	host, err := link.New(link.Config{Relay: true, StateDir: c.Relay.StateDir, Log: log})
+	on := c.Relay.Listen.Addr()
+	both := !on.IsValid() || on == netip.IPv6Unspecified()
+	host, err := link.New(link.Config{Relay: true, Announce: both, StateDir: c.Relay.StateDir, Log: log})
 	if err != nil {
 		return err
 	}
@@ -53,6 +62,8 @@ func runRelay(ctx context.Context, std stdio, args []string) error {
 	r, err := relay.New(c.Relay)
 	if which := new(relay.ShadowsocksError); errors.As(err, &which) {
 		return portHint(err, "--shadowsocks")
+	} else if which := new(relay.AlsoError); errors.As(err, &which) {
+		return portHint(err, "--also")
 	} else if err != nil {
 		return portHint(err, "--listen")
 	}
@@ -71,6 +82,17 @@ func runRelay(ctx context.Context, std stdio, args []string) error {
 		tellFastOpen(ctx, log)
 		return nil
 	})
+}
+
+func parsePorts(s string) (ports []uint16, err error) {
+	for _, text := range strings.Split(s, ",") {
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("%q is no port from 1 to 65535", text)
+		}
+		ports = append(ports, uint16(n))
+	}
+	return ports, nil
 }
 
 // tellCongestion says which congestion control connections between gateway and relay

@@ -1,11 +1,12 @@
 // Package join reads and writes the join link, the one line that makes a gateway
 // know its relay:
 //
-//	tributary://ACCOUNT:SECRET@HOST:PORT?pin=sha256/BASE64URL[&ss=PORT][&name=TEXT]
+//	tributary://ACCOUNT:SECRET@HOST:PORT?pin=sha256/BASE64URL[&ss=PORT][&also=PORT,…][&name=TEXT]
 //
 // It holds the account and its secret, where the relay listens, the SHA-256 of the
 // relay's public key, which the gateway pins, the port of the relay's Shadowsocks
-// listener if there is one, and a name for people.
+// listener if there is one, further ports at which the relay listens, and a name for
+// people.
 //
 // A join link is a password. Errors of this package show no part of it, and
 // printing a [Link] leaves the secret out.
@@ -31,6 +32,10 @@ const (
 	maxText    = 4096 // a link pasted by accident with a whole page is refused early
 	maxAccount = 255  // the SOCKS5 user field, RFC 1929
 	maxName    = 128
+
+	// MaxAlso is how many further ports there may be: a gateway probes each of them
+	// over each link when the first does not serve.
+	MaxAlso = 4
 )
 
 // A Link is what a join link says. It is comparable.
@@ -42,6 +47,19 @@ type Link struct {
 	Pin         [32]byte // SHA-256 of the relay's public key (SubjectPublicKeyInfo)
 	Shadowsocks uint16   // the relay's Shadowsocks port, or 0
 	Name        string   // for people, may be ""
+
+	Also [MaxAlso]uint16 // further ports like Port, in the order in which to try them; 0 is none
+}
+
+// Ports returns all ports of the relay, the preferred one first.
+func (l Link) Ports() []uint16 {
+	all := []uint16{l.Port}
+	for _, p := range l.Also {
+		if p != 0 {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // Parse reads a join link, with white space around it or not. Parameters that it
@@ -148,6 +166,10 @@ func (l *Link) parseQuery(s string) error {
 			if err == nil {
 				l.Shadowsocks, err = parsePort(value)
 			}
+		case "also":
+			if err == nil {
+				err = l.parseAlso(value)
+			}
 		case "name":
 			if l.Name = value; err == nil && (len(value) > maxName || !printable(value)) {
 				err = fmt.Errorf("want at most %d bytes that can be printed", maxName)
@@ -185,6 +207,19 @@ func (l *Link) parsePin(s string) error {
 		return fmt.Errorf("has %d bytes, want %d", len(b), len(l.Pin))
 	}
 	l.Pin = [32]byte(b)
+	return nil
+}
+
+func (l *Link) parseAlso(s string) (err error) {
+	ports := strings.Split(s, ",")
+	if len(ports) > MaxAlso {
+		return fmt.Errorf("has %d ports, at most %d are possible", len(ports), MaxAlso)
+	}
+	for i, p := range ports {
+		if l.Also[i], err = parsePort(p); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -226,6 +261,9 @@ func (l Link) text(secret string) string {
 	b.WriteString("?pin=" + pinPrefix + base64url.EncodeToString(l.Pin[:]))
 	if l.Shadowsocks != 0 {
 		b.WriteString("&ss=" + strconv.Itoa(int(l.Shadowsocks)))
+	}
+	for i, p := range l.Ports()[1:] {
+		b.WriteString(map[bool]string{true: "&also=", false: ","}[i == 0] + strconv.Itoa(int(p)))
 	}
 	if l.Name != "" {
 		b.WriteString("&name=" + strings.ReplaceAll(url.QueryEscape(l.Name), "+", "%20"))

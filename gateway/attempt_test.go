@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"tributary/mptcp"
+)
+
+// TestAttempts sees in which order connections are begun where links and relay have
+// different families.
+func TestAttempts(t *testing.T) {
+	a := netip.MustParseAddr
+	four := []source{{link: "dsl", addr: a("10.0.1.2")}, {link: "cable", addr: a("10.0.2.2")}}
+	six := []source{{link: "lte", addr: a("2001:db8:3::2")}, {link: "cable", addr: a("2001:db8:2::2")}}
+	stripped := []source{{link: "cable", addr: a("10.0.2.2")}, {link: "dsl", addr: a("10.0.1.2"), apart: true}}
+	relay4, relay6 := a("192.0.2.1"), a("2001:db8::1")
+	for _, c := range []struct {
+		what     string
+		relay    []netip.Addr
+		four     []source
+		sixFirst bool
+		want     string
+	}{
+		{"the resolver puts IPv6 first, more links have IPv4", []netip.Addr{relay6, relay4}, four, false, "dsl4 cable4 lte6 cable6"},
+		{"more links have IPv6", []netip.Addr{relay4, relay6}, four, true, "lte6 cable6 dsl4 cable4"},
+		{"the relay has IPv6 alone", []netip.Addr{relay6}, four, false, "lte6 cable6"},
+		{"MPTCP does not pass DSL", []netip.Addr{relay4, relay6}, stripped, false, "cable4 lte6 cable6 dsl4"},
+	} {
+		u := &upstream{
+			sources: func(v6 bool) []source {
+				if v6 {
+					return six
+				}
+				return c.four
+			},
+			sixFirst: func() bool { return c.sixFirst },
+		}
+		var got []string
+		for _, at := range u.attempts(c.relay, 8443, false) {
+			got = append(got, at.from.link+map[bool]string{true: "6", false: "4"}[at.to.Addr().Is6()])
+		}
+		if s := strings.Join(got, " "); s != c.want {
+			t.Errorf("%s: %s, want %s", c.what, s, c.want)
+		}
+	}
+}
+
+// TestExpected sees which links a connection is to have.
+func TestExpected(t *testing.T) {
+	a := netip.MustParseAddr
+	u := &upstream{sources: func(v6 bool) []source {
+		if v6 {
+			return []source{{link: "lte", addr: a("2001:db8:3::2")}, {link: "cable", addr: a("2001:db8:2::2")}}
+		}
+		return []source{{link: "dsl", addr: a("10.0.1.2")}, {link: "cable", addr: a("10.0.2.2")}, {link: "bad", addr: a("10.0.4.2"), apart: true}}
+	}}
+	names := func(all []source) (s string) {
+		for _, x := range all {
+			s += x.link + " "
+		}
+		return s
+	}
+	for _, c := range []struct {
+		to         string
+		announced  int
+		now, later string
+	}{
+		{"192.0.2.1:1", 0, "dsl cable ", "lte "},
+		{"192.0.2.1:1", 1, "dsl cable lte ", ""},
+		{"[2001:db8::1]:1", 0, "lte cable ", "dsl "},
+	} {
+		now, later := u.expected(netip.MustParseAddrPort(c.to), mptcp.Full{Connection: mptcp.Connection{Announced: c.announced}})
+		if names(now) != c.now || names(later) != c.later {
+			t.Errorf("%s, %d announced: %q and %q, want %q and %q", c.to, c.announced, names(now), names(later), c.now, c.later)
+		}
+	}
+}
