@@ -69,6 +69,7 @@ type Gateway struct {
 	accounts *accountant // nil where there are no links
 	passage  *passage.Monitor
 	sessions proxy.Sessions
+	owners   owners
 	slots    chan struct{} // one for each client connection there may be
 }
 

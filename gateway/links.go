@@ -92,19 +92,3 @@ func (g *Gateway) lags() map[netip.Addr]time.Duration {
 	}
 	return all
 }
-
-// linkOf returns the traffic of a link: that of all its addresses.
-func linkOf(l link.Link, by map[netip.Addr]traffic) (sum traffic) {
-	for _, a := range l.Addrs {
-		t := by[a]
-		sum.up += t.up
-		sum.down += t.down
-		sum.retrans += t.retrans
-		sum.upRate += t.upRate
-		sum.downRate += t.downRate
-		if t.heard.After(sum.heard) {
-			sum.rtt, sum.heard = t.rtt, t.heard
-		}
-	}
-	return sum
-}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tributary/link"
 	"tributary/mptcp"
 )
 
@@ -103,5 +104,28 @@ func TestLastDecisions(t *testing.T) {
 		return map[bool]int{true: -1, false: 1}[a.At < b.At]
 	}) {
 		t.Errorf("%d decisions: %v", len(got), got)
+	}
+}
+
+// What a link has carried stays its own when it loses the address.
+func TestOwners(t *testing.T) {
+	a, b, c := netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("10.1.0.3"), netip.MustParseAddr("10.2.0.2")
+	early, late := time.Unix(1e9, 0), time.Unix(2e9, 0)
+	by := map[netip.Addr]traffic{
+		a: {up: 1, down: 10, retrans: 100, upRate: 1, downRate: 2, rtt: 7, heard: late},
+		b: {up: 2, down: 20, retrans: 200, upRate: 3, downRate: 4, rtt: 8, heard: early},
+		c: {up: 4, down: 40},
+	}
+	var o owners
+	if got := o.sum("dsl", by); got != (traffic{}) {
+		t.Errorf("nobody's: %+v", got)
+	}
+	o.note([]link.Link{{Name: "dsl", Addrs: []netip.Addr{a}}, {Name: "lte", Addrs: []netip.Addr{c}}})
+	o.note([]link.Link{{Name: "dsl", Addrs: []netip.Addr{b}}, {Name: "lte"}})
+	if got, want := o.sum("dsl", by), (traffic{up: 3, down: 30, retrans: 300, upRate: 4, downRate: 6, rtt: 7, heard: late}); got != want {
+		t.Errorf("dsl: %+v, want %+v", got, want)
+	}
+	if got := o.sum("lte", by); got.up != 4 || got.down != 40 {
+		t.Errorf("lte: %+v", got)
 	}
 }

@@ -57,18 +57,23 @@ type LinkStatus struct {
 	Loss      float64  `json:"loss"` // share of the bytes sent that had to be sent again
 	BytesUp   uint64   `json:"bytes_up"`
 	BytesDown uint64   `json:"bytes_down"`
-	MPTCP     string   `json:"mptcp"` // a passage.Verdict, or "off"
+	MPTCP     string   `json:"mptcp"`               // a passage.Verdict, or "off"
+	MPTCPWhy  string   `json:"mptcp_why,omitempty"` // what keeps it out of the bundle, in words
 	Addresses []string `json:"addresses"`
 	Since     string   `json:"since,omitempty"`
 	Note      string   `json:"note,omitempty"`
 	// Health is what probes and traffic say: "alive", "doubtful", "dead" or "unknown",
 	// HealthWhy the evidence, and ProbeLoss the percentage of the last probes that was
 	// not answered.
-	Health      string  `json:"health"`
-	HealthWhy   string  `json:"health_why,omitempty"`
-	HealthSince string  `json:"health_since,omitempty"`
-	JitterMs    float64 `json:"jitter_ms"`
-	ProbeLoss   float64 `json:"probe_loss"`
+	Health      string `json:"health"`
+	HealthWhy   string `json:"health_why,omitempty"`
+	HealthSince string `json:"health_since,omitempty"`
+	// ProbeRTTms is the round trip of probes, smoothed, with the queues of now, and
+	// LeastRTTms the least of the last minutes; 0 without an answer.
+	ProbeRTTms float64 `json:"probe_rtt_ms"`
+	LeastRTTms float64 `json:"least_rtt_ms"`
+	JitterMs   float64 `json:"jitter_ms"`
+	ProbeLoss  float64 `json:"probe_loss"`
 	// RateUp and RateDown are what the link carries now, in bit/s of payload: the mean
 	// of the last one to two seconds. Share is its part of what all links carry, both
 	// ways, from 0 to 1; 0 while nothing flows.
@@ -149,36 +154,42 @@ func (g *Gateway) Status() Status {
 			seen[h.Name] = h
 		}
 	}
+	g.owners.note(g.config.Links.Links())
 	for _, l := range g.config.Links.Links() {
-		t := linkOf(l, by)
-		h := seen[l.Name]
-		ls := LinkStatus{
-			Name: l.Name, Mode: l.Mode.String(), State: l.State.String(), Note: l.Note,
-			RTTms: ms(t.rtt), BytesUp: t.up, BytesDown: t.down, MPTCP: g.passageOf(l).String(),
-			Addresses: []string{}, Since: stamp(l.Since), Metered: l.Metered, Usage: g.accounts.status(l.Name, time.Now()),
-			Health: h.Verdict.State.String(), HealthWhy: h.Verdict.Why, HealthSince: stamp(h.Verdict.Since), JitterMs: ms(h.Jitter), ProbeLoss: h.Loss,
-			RateUp: bits(t.upRate), RateDown: bits(t.downRate),
-		}
-		part, since := g.steering.part(l.Name)
-		ls.Role, ls.RoleReason, ls.RoleWhy, ls.RoleSince = l.Role.String(), string(part.Reason), part.Why, stamp(since)
-		var short string
-		ls.UpkeepBytes, short = g.pool.upkeepOf(l)
-		if short != "" {
-			ls.Note = strings.TrimPrefix(ls.Note+"; "+short, "; ")
-		}
+		s.Links = append(s.Links, g.linkStatus(l, g.owners.sum(l.Name, by), seen[l.Name]))
 		if !s.Multipath.OK {
-			ls.MPTCP = "off"
+			s.Links[len(s.Links)-1].MPTCP = "off"
 		}
-		if t.up > 0 {
-			ls.Loss = float64(t.retrans) / float64(t.up+t.retrans)
-		}
-		for _, a := range l.Addrs {
-			ls.Addresses = append(ls.Addresses, a.String())
-		}
-		s.Links = append(s.Links, ls)
 	}
 	s.share()
 	return s
+}
+
+// linkStatus is the state of a link, by what it carried and what is thought of it.
+func (g *Gateway) linkStatus(l link.Link, t traffic, h health.Status) LinkStatus {
+	way := g.passageOf(l)
+	ls := LinkStatus{
+		Name: l.Name, Mode: l.Mode.String(), State: l.State.String(), Note: l.Note, Since: stamp(l.Since),
+		RTTms: ms(t.rtt), BytesUp: t.up, BytesDown: t.down, RateUp: bits(t.upRate), RateDown: bits(t.downRate),
+		MPTCP: way.String(), MPTCPWhy: way.Why(), Addresses: []string{},
+		Metered: l.Metered, Usage: g.accounts.status(l.Name, time.Now()),
+		Health: h.Verdict.State.String(), HealthWhy: h.Verdict.Why, HealthSince: stamp(h.Verdict.Since),
+		ProbeRTTms: ms(h.RTT), LeastRTTms: ms(h.MinRTT), JitterMs: ms(h.Jitter), ProbeLoss: h.Loss,
+	}
+	part, since := g.steering.part(l.Name)
+	ls.Role, ls.RoleReason, ls.RoleWhy, ls.RoleSince = l.Role.String(), string(part.Reason), part.Why, stamp(since)
+	var short string
+	ls.UpkeepBytes, short = g.pool.upkeepOf(l)
+	if short != "" {
+		ls.Note = strings.TrimPrefix(ls.Note+"; "+short, "; ")
+	}
+	if t.up > 0 {
+		ls.Loss = float64(t.retrans) / float64(t.up+t.retrans)
+	}
+	for _, a := range l.Addrs {
+		ls.Addresses = append(ls.Addresses, a.String())
+	}
+	return ls
 }
 
 // share tells the links' parts of the traffic.

@@ -120,6 +120,7 @@ func (g *Gateway) watchLinks(ctx context.Context) {
 // look has the connections sampled, and tells the monitor what the links carry.
 func (g *Gateway) look(now time.Time) {
 	g.flows.look()
+	g.owners.note(g.config.Links.Links())
 	b, bytes := g.flows.take(g.config.Links.Links(), now)
 	for name, n := range bytes {
 		if n > 0 {

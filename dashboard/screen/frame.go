@@ -138,8 +138,7 @@ func (t *Top) sessionLines(width, height int) []Line {
 
 // decisionLines are the last decisions, as many as a low window can spare.
 func (t *Top) decisionLines(width, room int) (all []Line) {
-	last := t.status.Decisions
-	last = last[max(0, len(last)-min(decisionsShown, room/2)):]
+	last := news(t.status.Decisions, min(decisionsShown, room/2))
 	if len(last) > 2 {
 		all = append(all, rule("LAST DECISIONS", width))
 	}

@@ -85,6 +85,7 @@ func linkColumns(s *gateway.Status, now time.Time) []*column {
 	share, multi := &column{head: "SHARE", unit: "%", right: true, drop: 4}, &column{head: "MPTCP", drop: 1}
 	allDown := &column{head: "ALL DOWN", right: true, drop: keepGap + 1}
 	allUp := &column{head: "ALL UP", right: true, drop: keepGap + 1}
+	month := &column{head: "MONTH", unit: "%", right: true, drop: 5}
 	resent := &column{head: "RESENT", unit: "%", right: true, drop: keepGap + 2}
 	for i := range s.Links {
 		l := &s.Links[i]
@@ -94,7 +95,7 @@ func linkColumns(s *gateway.Status, now time.Time) []*column {
 		state.add(style, word)
 		age.add(Plain, since(at, now))
 		part.add(roleStyle(l), role(l))
-		rtt.add(Plain, number(l.RTTms, l.RTTms > 0))
+		rtt.add(Plain, roundTrip(l))
 		loss.add(lossStyle(l.ProbeLoss), number(l.ProbeLoss, known(l)))
 		down.add(Plain, mbit(l.RateDown))
 		up.add(Plain, mbit(l.RateUp))
@@ -105,7 +106,31 @@ func linkColumns(s *gateway.Status, now time.Time) []*column {
 		allUp.add(Plain, bytesText(l.BytesUp))
 		resent.add(lossStyle(100*l.Loss), number(100*l.Loss, l.BytesUp > 0))
 	}
-	return []*column{name, mode, state, age, part, rtt, loss, down, up, share, multi, allDown, allUp, resent}
+	columns := []*column{name, mode, state, age, part, rtt, loss, down, up, share, multi, allDown, allUp, resent}
+	if months(s, month) {
+		columns = append(columns[:10:10], append([]*column{month}, columns[10:]...)...)
+	}
+	return columns
+}
+
+// months fills a column with how much of its allowance each link has used, and
+// reports whether any has one.
+func months(s *gateway.Status, c *column) (any bool) {
+	for i := range s.Links {
+		u := s.Links[i].Usage
+		if u == nil || u.Allowance == 0 {
+			c.add(Plain, "-")
+			continue
+		}
+		any = true
+		percent := 100 * float64(u.Bytes) / float64(u.Allowance)
+		style := Plain
+		if u.Thrift != "none" && u.Thrift != "" {
+			style = Warning
+		}
+		c.add(style, number(percent, true))
+	}
+	return any
 }
 
 func roleStyle(l *gateway.LinkStatus) Style {
@@ -158,7 +183,7 @@ func entry(name, text string, width int) (all []Line) {
 
 // decisions are the last ones, the newest last.
 func decisions(s *gateway.Status, zone *time.Location, width int) (all []Line) {
-	last := s.Decisions[max(0, len(s.Decisions)-decisionsShown):]
+	last := news(s.Decisions, decisionsShown)
 	if len(last) == 0 {
 		return nil
 	}

@@ -140,3 +140,41 @@ func TestClip(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Doubts that passed, and beginnings as they were meant, are no news.
+func TestNews(t *testing.T) {
+	var all []gateway.Decision
+	var want string
+	add := func(at int, by, link, from, to, reason string, isNews bool) {
+		all = append(all, gateway.Decision{At: before(time.Hour - time.Duration(at)*time.Second), By: by, Link: link, From: from, To: to, Reason: reason})
+		if isNews {
+			want += fmt.Sprint(at, link, to, " ")
+		}
+	}
+	add(0, "bundle", "a", "full", "full", "wanted", false)
+	add(1, "bundle", "b", "full", "full", "needed", true)
+	add(2, "health", "a", "unknown", "alive", "answers", true)
+	add(3, "health", "a", "alive", "doubtful", "missed", false) // passes
+	add(4, "health", "b", "alive", "doubtful", "missed", true)  // ends with its death
+	add(5, "health", "a", "doubtful", "doubtful", "slow", false)
+	add(6, "health", "b", "doubtful", "dead", "silent", true)
+	add(7, "bundle", "b", "full", "out", "dead", true)
+	add(8, "health", "a", "doubtful", "alive", "answers", false)
+	add(9, "health", "a", "alive", "doubtful", "lossy", true) // too long
+	add(24, "health", "a", "doubtful", "alive", "answers", true)
+	add(30, "health", "a", "alive", "doubtful", "missed", true) // lasts
+	got := ""
+	for _, d := range news(all, 100) {
+		at := between(before(time.Hour), d.At)
+		got += fmt.Sprint(int(at.Seconds()), d.Link, d.To, " ")
+	}
+	if got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := news(all, 2); len(got) != 2 || got[1].Reason != "missed" {
+		t.Errorf("the last two: %v", got)
+	}
+	if got := news(all, -1); len(got) != 0 {
+		t.Errorf("none: %v", got)
+	}
+}

@@ -2,6 +2,7 @@ package screen
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -188,24 +189,33 @@ func TestPress(t *testing.T) {
 }
 
 func TestSpark(t *testing.T) {
-	var h history
-	for i := range historyKept + 5 {
-		h.add(float64(i))
+	of := func(rates ...float64) *history {
+		h := &history{}
+		for _, v := range rates {
+			h.add(v)
+		}
+		return h
 	}
-	if len(h) != historyKept || h[0] != 5 {
-		t.Errorf("%d values from %v", len(h), h[0])
+	long := &history{}
+	for i := range historyKept + 5 {
+		long.add(float64(i))
+	}
+	if len(long.rates) != historyKept || long.rates[0] != 5 || long.most() != 64 {
+		t.Errorf("%d values from %v", len(long.rates), long.rates[0])
 	}
 	for _, c := range []struct {
-		h     history
+		h     *history
 		width int
 		most  float64
 		want  string
 	}{
-		{nil, 3, 1, "   "},
-		{history{1, 2}, 3, 0, "   "},
-		{history{0, 0.001, 4, 8}, 4, 8, " ▁▅█"},
-		{history{1, 8}, 4, 8, "  ▂█"},
-		{history{1, 2, 3, 8}, 2, 8, "▄█"},
+		{of(), 3, 1, "   "},
+		{of(1, 2), 3, 0, "   "},
+		{of(0, 0.001, 4, 8), 60, 8, strings.Repeat(" ", 57) + "▁▅█"},
+		{of(8, 0), 30, 8, strings.Repeat(" ", 29) + "▅"},        // two seconds in one bar
+		{of(8, 0, 2), 30, 8, strings.Repeat(" ", 28) + "▅▃"},    // the next one has begun
+		{of(8, 0, 2, 2), 30, 8, strings.Repeat(" ", 28) + "▅▃"}, // and is full
+		{long, 6, 64, "▂▄▅▆▇█"},                                 // 10 s each, the newest of five
 	} {
 		if got := c.h.spark(c.width, c.most); got != c.want {
 			t.Errorf("%v: %q, want %q", c.h, got, c.want)

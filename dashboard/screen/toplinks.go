@@ -53,7 +53,7 @@ func (t *Top) linkColumns(width int) []*column {
 		state.add(style, word)
 		age.add(Plain, since(at, clock(s, t.answered)))
 		part.add(roleStyle(l), role(l))
-		rtt.add(Plain, withUnit(number(l.RTTms, l.RTTms > 0), "ms"))
+		rtt.add(Plain, withUnit(roundTrip(l), "ms"))
 		loss.add(lossStyle(l.ProbeLoss), withUnit(number(l.ProbeLoss, known(l)), "%"))
 		down.add(Plain, mbit(l.RateDown))
 		up.add(Plain, mbit(l.RateUp))
@@ -75,8 +75,7 @@ func withUnit(number, unit string) string {
 }
 
 // withGraphs puts the rates of the last minute behind those of now, which are the last
-// two columns: in the room that is left, a column for each second at most. All links
-// of a direction have one scale.
+// two columns: a minute in the room that is left. All links of a direction have one scale.
 func (t *Top) withGraphs(columns []*column, width int) []*column {
 	const fair = 24 // for both, before the gaps become narrow
 	_, sum := measure(columns)

@@ -80,6 +80,16 @@ func since(stamp string, now time.Time) string {
 	return span(now.Sub(t))
 }
 
+// roundTrip is that of probes, which has the queues of now in it, or else the last that
+// a subflow has seen.
+func roundTrip(l *gateway.LinkStatus) string {
+	rtt := l.ProbeRTTms
+	if rtt <= 0 || l.State != "up" {
+		rtt = l.RTTms
+	}
+	return number(rtt, rtt > 0)
+}
+
 // clock returns the gateway's time, or fallback where it does not tell: an older one.
 func clock(s *gateway.Status, fallback time.Time) time.Time {
 	if t, err := time.Parse(time.RFC3339Nano, s.Now); err == nil {
@@ -178,15 +188,16 @@ func reasons(l *gateway.LinkStatus) (all []string) {
 			say(r + ", " + why)
 		}
 	}
-	switch l.MPTCP {
-	case "stripped":
-		say("something on the way removes MPTCP: the link works alone, not in the bundle")
-	case "blocked", "refused":
-		say("no subflow gets through: the link works alone, not in the bundle")
-	case "shut":
-		say("the relay's port cannot be reached over it")
-	}
+	say(l.MPTCPWhy)
 	say(l.Note)
+	if l.MPTCPWhy == "" && l.Note == "" { // an older gateway
+		switch l.MPTCP {
+		case "stripped":
+			say("something on the way removes MPTCP: the link works alone, not in the bundle")
+		case "blocked":
+			say("no subflow gets through: the link works alone, not in the bundle")
+		}
+	}
 	if u := l.Usage; u != nil && (u.Allowance > 0 || u.PricePerGB > 0) {
 		say("plan: " + u.Words)
 	}

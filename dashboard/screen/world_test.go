@@ -28,12 +28,15 @@ func busy() *gateway.Status {
 				RateUp: 612_000, RateDown: 27_900_000, Share: 0.74, Role: "full", RoleReason: "wanted", RoleSince: before(2 * time.Hour),
 			},
 			{
-				Name: "wwan0", Mode: "overflow", State: "up", RTTms: 480, Loss: 0.08, BytesUp: 1_234_567, BytesDown: 45_678_901, MPTCP: "stripped",
+				Name: "wwan0", Mode: "overflow", State: "up", RTTms: 60, ProbeRTTms: 480, LeastRTTms: 58, Loss: 0.08, BytesUp: 1_234_567, BytesDown: 45_678_901, MPTCP: "stripped",
 				Since: before(3 * time.Hour), Health: "doubtful", HealthWhy: "12 of the last 100 probes lost", HealthSince: before(42 * time.Second),
 				RateUp: 4000, RateDown: 9_930_000, Share: 0.26, ProbeLoss: 12, Metered: true, Role: "backup", RoleReason: "harmful",
 				RoleWhy:   "the bundle carried 21.3 Mbit/s with it and 27.9 Mbit/s without it",
 				RoleSince: before(30 * time.Second),
-				Note:      "metered, and warm connections took 1.4 of 2.0 MB in 24 h: bursts get no more of them than other requests",
+				Usage: &gateway.UsageStatus{Bytes: 8_200_000_000, Allowance: 10_000_000_000, Thrift: "spare", Reason: "ahead",
+					Words: "8.2 of 10 GB used on day 23 of 30; at this pace 10.7 GB, used up on 2026-11-28"},
+				MPTCPWhy: "something on the way removes MPTCP options: used as plain TCP, and only if there is no other link",
+				Note:     "metered, and warm connections took 1.4 of 2.0 MB in 24 h: bursts get no more of them than other requests",
 			},
 			{
 				Name: "cable", Mode: "on", State: "silent", RTTms: 21, MPTCP: "unknown", Since: before(5 * time.Second),
