@@ -257,6 +257,9 @@ func evidence(o *observed, s standing, now time.Duration) string {
 		}
 		return fmt.Sprintf("%d probes in a row were not answered; %s; the traffic has to tell", o.unanswered, last)
 	case Missed:
+		if o.run == 1 {
+			return "a probe missed, " + last
+		}
 		return fmt.Sprintf("%d probes in a row missed, %s", o.run, last)
 	case Lossy:
 		return fmt.Sprintf("%d of the last %d probes lost", o.lost, o.decided)
