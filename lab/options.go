@@ -1,6 +1,9 @@
 package lab
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // Options are those of a demo, a scenario or a shell. The zero Options will do.
 type Options struct {
@@ -10,6 +13,11 @@ type Options struct {
 	Log io.Writer
 	// Progress is told of each step as it begins; nil does without.
 	Progress func(Step)
+	// Length replaces that of a scenario's transfers, or of its whole run, where the
+	// scenario leaves a choice; 0 leaves it as it is.
+	Length time.Duration
+	// Seed is that of what is random in a scenario.
+	Seed uint64
 }
 
 func (o Options) step(s Step) {

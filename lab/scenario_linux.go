@@ -59,6 +59,10 @@ func Scenarios() []Scenario {
 			About: "the connections of a phone's day over the best link alone and through the gateway"},
 		{Name: "many", Takes: 12 * time.Second, run: many,
 			About: "5,000 connections at once to a gateway that may open 1,024 files"},
+		{Name: "instrument", Takes: 100 * time.Second, run: instrument,
+			About: "what users measure their links with, against what those are known to carry"},
+		{Name: "soak", Takes: 32 * time.Minute, length: 30 * time.Minute, run: endure,
+			About: "200 sessions at a time while links fail at random and the relay is killed: what is lost, and what leaks"},
 	}, lineScenarios()...)
 }
 
@@ -76,6 +80,9 @@ func ByName(name string) (Scenario, bool) {
 // the programs' fault, the lab's or ctx's.
 func (s Scenario) Run(ctx context.Context, o Options) *Report {
 	began := time.Now()
+	if o.Length > 0 && s.length > 0 {
+		s.Takes, s.length = s.Takes+o.Length-min(s.length, s.Takes), o.Length
+	}
 	// Several times what it takes on a quiet machine, so that it ends on any.
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*s.Takes+time.Minute, errors.New("the scenario took far too long"))
 	defer cancel()

@@ -32,7 +32,7 @@ var commands = []command{
 	{"status", "links, relay, sessions and pool: what is and why", runStatus},
 	{"top", "a live view of links and sessions", runTop},
 	{"account", "who may use the relay", runAccount},
-	{"measure", "what a proxy, or none, costs a client", runMeasure},
+	{"measure", "what links carry, and what a proxy costs a client", runMeasure},
 	{"lab", "emulated links in network namespaces (root)", runLab},
 	{"version", "which version this is", runVersion},
 }

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -15,10 +13,16 @@ import (
 )
 
 const measureUsage = `
-tributary measure setup [OPTION]... URL
+tributary measure setup      [OPTION]... URL
+tributary measure throughput [OPTION]...
+tributary measure handover   [OPTION]...
 
-The instrument. It needs no relay and no gateway: any SOCKS5 server or HTTP proxy
-will do, or none.
+The instrument. setup needs no relay and no gateway: any SOCKS5 server or HTTP
+proxy will do, or none. The others are for the gateway on this host; each has a
+--help of its own.
+
+throughput  what each link carries alone, all at the same time, and as a bundle
+handover    what becomes of a transfer while a link is lost
 
 setup  times connections from the SYN to the first and the last byte of the
        answer, each step of the proxy's handshake on its own. URL is
@@ -29,6 +33,14 @@ tributary measure setup --via socks5://127.0.0.1:1080 --burst 50/2s http://examp
 tributary measure setup --size 1k,1M,10M --svg time.svg 'http://example.net/bytes?n=%d'`
 
 func runMeasure(ctx context.Context, std stdio, args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "throughput":
+			return runThroughput(ctx, std, args[1:])
+		case "handover":
+			return runHandover(ctx, std, args[1:])
+		}
+	}
 	fs := newFlags("measure", measureUsage, std)
 	s := measure.Setup{}
 	via := fs.String("via", "direct", "the `WAY`: direct, socks5://[USER:PASSWORD@]HOST:PORT or http://[USER:PASSWORD@]HOST:PORT")
@@ -48,7 +60,7 @@ func runMeasure(ctx context.Context, std stdio, args []string) error {
 	way := strings.Clone(*via) // hidePassword overwrites the original
 	hidePassword(way)
 	if len(rest) == 0 || rest[0] != "setup" {
-		return measureUsageError("what to measure is missing: setup")
+		return measureUsageError("what to measure is missing: setup, throughput or handover")
 	}
 	if len(rest) != 2 {
 		// Not shown: it may be a proxy with its password, given in the wrong place.
@@ -115,19 +127,8 @@ func measureSetup(ctx context.Context, std stdio, s measure.Setup, asJSON bool, 
 		return errors.New("measure: interrupted")
 	case err != nil:
 		return fmt.Errorf("measure: %w", err)
-	case picture != "":
-		if err := os.WriteFile(picture, r.SVG(), 0o666); err != nil {
-			return fmt.Errorf("measure: draw the result: %w", err)
-		}
 	}
-	if asJSON {
-		e := json.NewEncoder(std.out)
-		e.SetIndent("", "  ")
-		err = e.Encode(r)
-	} else {
-		err = r.Print(std.out)
-	}
-	if err != nil {
+	if err := deliver(std, r, r.Print, asJSON, picture, r.SVG); err != nil {
 		return err
 	}
 	failed := 0
