@@ -45,30 +45,35 @@ type Observation struct {
 	Reason health.Reason
 	Why    string
 
-	// Probe is what probes of the last moments took.
-	Probe Delay
-	Loss  float64 // percent of the probes
+	// Probes are what probes of the last moments took.
+	Probes Probes
 	// Sub is what the kernel says of the subflows over it.
 	Sub Subflows
 }
 
-// A Delay is a round trip and what it is at its best.
-type Delay struct {
-	RTT    time.Duration // of the last moments, 0 where there was none
-	Min    time.Duration // the least of the last minutes
-	Jitter time.Duration
+// Probes are what the probes of a link say. Times are round trips, 0 where there was
+// none.
+type Probes struct {
+	RTT, Jitter time.Duration // smoothed
+	Min         time.Duration // the least of the last minutes
+	Low         time.Duration // the least of just now, see [health.Recent]
+	Loss        float64       // percent of the last 100
+	// Answered and Missed count those of just now.
+	Answered, Missed int
 }
 
-// Queue returns how long a packet waits on its way and back, as far as probes show.
-func (d Delay) Queue() time.Duration { return max(0, d.RTT-d.Min) }
+// Standing returns how long even the quickest packet of just now waited: the queue
+// that stands. It is 0 where probes are too few to tell.
+func (p Probes) Standing() time.Duration { return max(0, p.Low-p.Min) }
 
 // Subflows are what the subflows over a link did since the observation before.
 type Subflows struct {
 	Up, Down float64 // bytes of payload per second
-	Delay    Delay   // smoothed over all that sent
 	Loss     float64 // percent of what was sent that had to be sent again
-	Delivery float64 // bytes per second that the kernel thinks it could send
 	Queued   uint64  // bytes that wait here to be sent over this link
+	// RTT is the round trip as those see it that sent, and Min their least one; 0 where
+	// none did.
+	RTT, Min time.Duration
 }
 
 // A Bundle is all links at one moment, with what connections say as a whole.

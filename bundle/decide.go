@@ -3,6 +3,7 @@ package bundle
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"tributary/health"
 	"tributary/link"
@@ -10,56 +11,192 @@ import (
 
 // A Mind decides, and remembers what it needs for that. The zero Mind is ready.
 type Mind struct {
-	links map[string]*memory
+	links   map[string]*memory
+	past    []moment
+	changed time.Duration // when a role last changed
 }
 
 // A memory is what is remembered of a link.
 type memory struct {
-	part Part
+	part      Part
+	peak      [directions]peak          // the most it carried of late
+	full      [directions]bool          // it carries all it can
+	fullSince [directions]time.Duration // if so
+	room      [directions]float64       // what it carries when full, 0 if it never was
+	overflow  overflow
+	conduct   conduct
 }
 
-// Decide returns the part that each link is to play, by name.
-func (m *Mind) Decide(b Bundle) map[string]Part {
-	if m.links == nil {
-		m.links = make(map[string]*memory)
-	}
-	order := slices.Clone(b.Links)
-	slices.SortStableFunc(order, func(a, b Observation) int { return cmp.Compare(a.Order, b.Order) })
-	out := make(map[string]Part, len(order))
-	for _, o := range order {
-		if m.links[o.Link] == nil {
-			m.links[o.Link] = &memory{}
-		}
-		out[o.Link] = byMode(o)
-	}
-	for name, p := range out {
+// The times between two looks: usually; and while something is about to happen.
+const (
+	usually = time.Second
+	soon    = 250 * time.Millisecond
+)
+
+// Decide returns the part that each link is to play, by name, and when to look again.
+// A Bundle without Span, after an event, has nothing measured: then what is known
+// from before counts, with what the event says.
+func (m *Mind) Decide(b Bundle) (parts map[string]Part, again time.Duration) {
+	links := slices.Clone(b.Links)
+	slices.SortStableFunc(links, func(x, y Observation) int { return cmp.Compare(x.Order, y.Order) })
+	b.Links = links
+	m.follow(&b)
+	m.notice(&b)
+	m.learn(&b)
+	parts = m.cast(&b)
+	for name, p := range parts {
 		k := m.links[name]
 		if p.Role == k.part.Role && p.Reason == k.part.Reason {
-			p.Why = k.part.Why // the evidence when the reason arose
-			out[name] = p
+			p.Why = k.part.Why
+			parts[name] = p
+		}
+		if p.Role != k.part.Role {
+			m.changed = b.At
 		}
 		k.part = p
 	}
-	return out
+	return parts, m.again(&b)
 }
 
-// byMode returns the part of a link as its mode, its allowance and its health have it.
-func byMode(o Observation) Part {
+// follow has a memory for each link, and none of those that are gone.
+func (m *Mind) follow(b *Bundle) {
+	was := m.links
+	m.links = make(map[string]*memory, len(b.Links))
+	for _, o := range b.Links {
+		if m.links[o.Link] = was[o.Link]; m.links[o.Link] == nil {
+			m.links[o.Link] = &memory{}
+		}
+	}
+}
+
+// A tier is a rank of links: those of the next are used when the tier is full or gone.
+type tier int
+
+const (
+	first  tier = iota // used whenever they work
+	spared             // used while those before are full
+	last               // used if no other works
+	none
+)
+
+func tierOf(o *Observation) tier {
+	switch {
+	case !o.Up, o.Mode == link.Off, o.Health == health.Dead:
+		return none
+	case o.Mode == link.Backup, o.Thrift == Last:
+		return last
+	case o.Mode == link.Overflow, o.Thrift == Spare:
+		return spared
+	}
+	return first
+}
+
+// cast gives out the parts, tier by tier, in the order of preference.
+func (m *Mind) cast(b *Bundle) map[string]Part {
+	parts := make(map[string]Part, len(b.Links))
+	var carry []string // the links that carry traffic
+	for t := first; t <= none; t++ {
+		before := len(carry)
+		for i := range b.Links {
+			o := &b.Links[i]
+			if tierOf(o) != t {
+				continue
+			}
+			p := m.play(b, o, t, carry)
+			if parts[o.Link] = p; p.Role == link.Full {
+				carry = append(carry, o.Link)
+			}
+		}
+		if len(carry) > before || t >= last {
+			continue
+		}
+		if l := m.least(b, t, parts); l != "" && len(carry) == 0 {
+			parts[l] = full(Alone, "no better link works")
+			carry = append(carry, l)
+		}
+	}
+	return parts
+}
+
+// play returns the part of a link in its tier, when the links in carry already carry.
+func (m *Mind) play(b *Bundle, o *Observation, t tier, carry []string) Part {
+	k := m.links[o.Link]
+	if t == none || t == last {
+		k.shut(b.At)
+		k.conduct.excuse(b.At)
+	}
 	switch {
 	case o.Mode == link.Off:
-		return Part{link.Out, SetOff, ""}
+		return out(SetOff, "")
 	case !o.Up:
-		return Part{link.Out, Unusable, ""}
+		return out(Unusable, "")
 	case o.Health == health.Dead:
-		return Part{link.Out, Dead, o.Why}
-	case o.Mode == link.Backup:
-		return Part{link.Standby, ByMode, ""}
-	case o.Thrift == Last:
-		return Part{link.Standby, Spared, o.Spared}
-	case o.Thrift == Spare:
-		return Part{link.Standby, NotNeeded, o.Spared}
-	case o.Mode == link.Overflow:
-		return Part{link.Standby, NotNeeded, ""}
+		return out(Dead, o.Why)
+	case t == last && len(carry) == 0:
+		return full(Alone, "no better link works")
+	case t == last && o.Mode == link.Backup:
+		return standby(ByMode, "")
+	case t == last:
+		return standby(Spared, o.Spared)
 	}
-	return Part{link.Full, Wanted, ""}
+	wanted := full(Wanted, "")
+	if t == spared {
+		if wanted = m.spill(b, o, carry); wanted.Role != link.Full {
+			k.conduct.excuse(b.At)
+			return wanted
+		}
+	}
+	if p, ok := m.judge(b, o, m.others(b, o)); !ok {
+		return p
+	}
+	return wanted
 }
+
+// others returns the links beside one that carry traffic now and will go on to.
+func (m *Mind) others(b *Bundle, o *Observation) (names []string) {
+	for i := range b.Links {
+		other := &b.Links[i]
+		k := m.links[other.Link]
+		if other.Link == o.Link || tierOf(other) > spared || k.conduct.state != taking {
+			continue
+		}
+		if tierOf(other) == spared && !k.overflow.open {
+			continue
+		}
+		names = append(names, other.Link)
+	}
+	return names
+}
+
+// least returns which link of a tier to use if all of them are aside.
+func (m *Mind) least(b *Bundle, t tier, parts map[string]Part) string {
+	for i := range b.Links {
+		if o := &b.Links[i]; tierOf(o) == t && parts[o.Link].Role == link.Standby {
+			return o.Link
+		}
+	}
+	return ""
+}
+
+// again returns when to look again.
+func (m *Mind) again(b *Bundle) time.Duration {
+	flows, waits := false, false
+	for i := range b.Links {
+		o := &b.Links[i]
+		k := m.links[o.Link]
+		if tierOf(o) == none {
+			continue
+		}
+		flows = flows || o.Sub.Down+o.Sub.Up >= someRate
+		waits = waits || tierOf(o) == spared && !k.overflow.open || ails(o) && k.part.Role == link.Full ||
+			k.conduct.state == judged || k.conduct.state == trying
+	}
+	if flows && waits {
+		return soon
+	}
+	return usually
+}
+
+func full(r Reason, why string) Part    { return Part{link.Full, r, why} }
+func standby(r Reason, why string) Part { return Part{link.Standby, r, why} }
+func out(r Reason, why string) Part     { return Part{link.Out, r, why} }

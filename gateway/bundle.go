@@ -15,9 +15,11 @@ const decisionsKept = 50
 
 // A steering is which part each link plays, and how that came.
 type steering struct {
-	mind  bundle.Mind // of watchLinks alone
+	took  time.Duration // by the last look; of watchLinks alone
+	again time.Duration // when to look next; likewise
+	mind  bundle.Mind   // likewise
 	start time.Time
-	last  bundle.Bundle // what was measured last; of watchLinks alone
+	last  bundle.Bundle // what was measured last; likewise
 
 	mu        sync.Mutex
 	parts     map[string]bundle.Part
@@ -47,7 +49,11 @@ func (g *Gateway) steer() {
 	s.last.Span = 0 // what was measured is to be counted once
 	b.At = time.Since(s.start)
 	b.Links = g.observe(b.Links)
-	parts := s.mind.Decide(b)
+	if g.config.Trace != nil {
+		g.config.Trace(b)
+	}
+	parts, again := s.mind.Decide(b)
+	s.again = again
 	g.told(parts)
 	wanted := make(map[string]link.Part, len(parts))
 	for name, p := range parts {
@@ -77,7 +83,10 @@ func (g *Gateway) observe(measured []bundle.Observation) (all []bundle.Observati
 		o.Up = l.State == link.Up || l.State == link.Silent
 		if h, ok := probes[l.Name]; ok && o.Up {
 			o.Health, o.Reason, o.Why = h.Verdict.State, h.Verdict.Reason, h.Verdict.Why
-			o.Probe, o.Loss = bundle.Delay{RTT: h.RTT, Min: h.MinRTT, Jitter: h.Jitter}, h.Loss
+			o.Probes = bundle.Probes{
+				RTT: h.RTT, Jitter: h.Jitter, Min: h.MinRTT, Low: h.Recent.Low,
+				Loss: h.Loss, Answered: h.Recent.Answered, Missed: h.Recent.Missed,
+			}
 		}
 		all = append(all, o)
 	}

@@ -39,6 +39,10 @@ type followed struct {
 	live map[subflowKey]mptcp.Subflow // last known
 	gone map[netip.Addr]uint64        // what subflows that ended cost
 	base map[subflowKey]volume        // what its session did not carry
+
+	whole       mptcp.Connection // last known
+	lost        uint64           // bytes received by subflows that ended
+	came, twice uint64           // bytes received by all subflows, and those of them that came before
 }
 
 // A subflowKey names a subflow of a connection for good; the kernel's number does
@@ -144,6 +148,7 @@ func (f *flows) sample(c *net.TCPConn) {
 	}
 	known := f.conns[c]
 	now := make(map[subflowKey]mptcp.Subflow, len(full.Subflows))
+	var came, unacked uint64
 	for _, s := range full.Subflows {
 		if s.Local.Addr().IsUnspecified() {
 			continue // closed: the kernel has forgotten its addresses
@@ -157,14 +162,17 @@ func (f *flows) sample(c *net.TCPConn) {
 			f.ailing[s.Local.Addr()] = true
 		}
 		f.senses.sense(known.live[key], s)
+		came, unacked = came+s.BytesReceived, unacked+uint64(s.Unacked)*uint64(s.MSS)
 		delete(known.live, key)
 		f.hear(s)
 	}
 	for _, s := range known.live {
 		f.settle(s)
 		known.gone[s.Local.Addr()] += cost(s) + farewell
+		known.lost += s.BytesReceived
 	}
 	known.live = now
+	f.senses.whole(known, full.Connection, known.lost+came, unacked)
 }
 
 // settle adds a subflow that will not change any more.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"tributary/allowance"
+	"tributary/bundle"
 	"tributary/health"
 	"tributary/link"
 	"tributary/mptcp"
@@ -50,7 +51,8 @@ type Config struct {
 	// StateDir remembers what upkeep has cost the links, and what they have carried; ""
 	// means no longer than the process lives.
 	StateDir string
-	Joined   func() // called once, when the relay has first accepted the login; may be nil
+	Trace    func(bundle.Bundle) // is given what parts are decided by, each time; may be nil
+	Joined   func()              // called once, when the relay has first accepted the login; may be nil
 	Log      *slog.Logger
 }
 
@@ -100,7 +102,7 @@ func New(config Config) (*Gateway, error) {
 	g.passage = g.newPassage()
 	g.upstream.tell, g.upstream.port, g.flows.tell = g.passage.Tell, g.passage.Port, g.passage.Tell
 	g.flows.doubt = g.Doubt
-	g.steering.start = time.Now()
+	g.steering.start, g.steering.again = time.Now(), sampleEvery
 	g.monitor = g.newMonitor()
 	g.accounts = g.newAccountant()
 	g.upstream.suspect = g.suspect

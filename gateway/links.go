@@ -18,8 +18,8 @@ func (g *Gateway) managed() bool {
 	return ok
 }
 
-// sources returns where a connection may start, best first: links that are on and play
-// their part before those held back, among them those that MPTCP passes, of these those
+// sources returns where a connection may start, best first: links that carry
+// traffic before those that stand by, among them those that MPTCP passes, of these those
 // in no doubt, and of these the one with the least round trip first. A link that was
 // never heard comes last of its kind.
 //
@@ -31,7 +31,7 @@ func (g *Gateway) sources(v6 bool) []source {
 	}
 	type candidate struct {
 		source
-		held  bool
+		rank  int
 		rtt   time.Duration
 		doubt bool
 	}
@@ -43,7 +43,7 @@ func (g *Gateway) sources(v6 bool) []source {
 				continue
 			}
 			apart := l.Role == link.Out || g.passage.Verdict(a).Bad()
-			c := candidate{source{l.Name, a, apart}, l.Mode != link.On || l.Role != link.Full, time.Hour, g.upstream.doubts.avoided(a) || g.passage.Doubtful(a)}
+			c := candidate{source{l.Name, a, apart}, rank(l), time.Hour, g.upstream.doubts.avoided(a) || g.passage.Doubtful(a)}
 			if rtt := heard[a]; rtt > 0 {
 				c.rtt = rtt
 			}
@@ -51,8 +51,8 @@ func (g *Gateway) sources(v6 bool) []source {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int {
-		if a.held != b.held {
-			return map[bool]int{true: 1, false: -1}[a.held]
+		if a.rank != b.rank {
+			return a.rank - b.rank
 		}
 		if c := cmp.Or(after(a.apart, b.apart), after(a.doubt, b.doubt)); c != 0 {
 			return c
@@ -68,6 +68,20 @@ func (g *Gateway) sources(v6 bool) []source {
 
 // sixFirst reports whether connections are to begin by IPv6 where there is a choice.
 func (g *Gateway) sixFirst() bool { return g.managed() && link.SixFirst(g.config.Links.Links()) }
+
+// rank orders links by what they are for: those that carry traffic before those that
+// stand by, and of these the ones that are dearest last.
+func rank(l link.Link) int {
+	switch {
+	case l.Role == link.Full:
+		return 0
+	case l.Mode == link.On:
+		return 1
+	case l.Mode == link.Overflow:
+		return 2
+	}
+	return 3
+}
 
 // doubtLag is the lag of a link over which no connection shall start.
 const doubtLag = time.Minute

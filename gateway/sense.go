@@ -48,6 +48,29 @@ func (s *senses) sense(was, now mptcp.Subflow) {
 	t.unsent += uint64(now.NotSent)
 }
 
+// whole notes how a connection as a whole has changed; was is zero at first, and came
+// what its subflows have received so far.
+func (s *senses) whole(known *followed, now mptcp.Connection, came, unacked uint64) {
+	was := known.whole
+	known.whole = now
+	if now.BytesReceived < was.BytesReceived || now.BytesAcked < was.BytesAcked {
+		return // it has become plain TCP
+	}
+	s.up += now.BytesAcked - was.BytesAcked
+	s.down += now.BytesReceived - was.BytesReceived
+	// What was received twice counts twice in came, once in the connection, and so looks
+	// held for ever.
+	waits := came - min(came, now.BytesReceived)
+	if now.BytesReceived == was.BytesReceived && came == known.came {
+		known.twice = waits // nothing moves: nothing is waited for
+	}
+	known.came, known.twice = came, min(known.twice, waits)
+	s.held += waits - known.twice
+	if ahead := now.WriteSeq - now.SndUna; now.WriteSeq > now.SndUna && ahead > unacked {
+		s.backlog += ahead - unacked
+	}
+}
+
 // take returns what was noted since the last time, and begins anew.
 func (s *senses) take(links []link.Link, now time.Time) (b bundle.Bundle, bytes map[string]uint64) {
 	span := now.Sub(s.at)
@@ -66,7 +89,7 @@ func (s *senses) take(links []link.Link, now time.Time) (b bundle.Bundle, bytes 
 		}}
 		if sum.waited > 0 {
 			n := time.Duration(sum.waited)
-			o.Sub.Delay = bundle.Delay{RTT: sum.wait / n, Min: sum.least / n}
+			o.Sub.RTT, o.Sub.Min = sum.wait/n, sum.least/n
 			o.Sub.Loss = 100 * float64(sum.again) / float64(sum.sent)
 		}
 		bytes[l.Name] = sum.up + sum.down

@@ -97,9 +97,9 @@ func (f *flows) ages() map[netip.Addr]time.Duration {
 // watchLinks tells the monitor what the links carry, and the kernel which part each
 // of them is to play, until ctx ends.
 func (g *Gateway) watchLinks(ctx context.Context) {
-	tick := time.NewTicker(sampleEvery)
+	tick := time.NewTimer(sampleEvery)
 	defer tick.Stop()
-	for {
+	for looked := time.Now(); ; {
 		changed := g.config.Links.Changed()
 		select {
 		case <-ctx.Done():
@@ -110,15 +110,22 @@ func (g *Gateway) watchLinks(ctx context.Context) {
 		case <-changed:
 			g.monitor.Hurry("")
 			g.apply()
-		case now := <-tick.C:
-			g.look(now)
+		case <-tick.C:
+			looked = g.look()
 			g.apply()
 		}
+		// An event may make it urgent.
+		tick.Reset(max(time.Until(looked.Add(g.steering.again)), lookCost*g.steering.took))
 	}
 }
 
+// lookCost is how many times as long as a look takes the next one has to wait: with
+// thousands of connections a look takes milliseconds.
+const lookCost = 100
+
 // look has the connections sampled, and tells the monitor what the links carry.
-func (g *Gateway) look(now time.Time) {
+func (g *Gateway) look() (now time.Time) {
+	now = time.Now()
 	g.flows.look()
 	g.owners.note(g.config.Links.Links())
 	b, bytes := g.flows.take(g.config.Links.Links(), now)
@@ -127,7 +134,8 @@ func (g *Gateway) look(now time.Time) {
 			g.monitor.Busy(name, n)
 		}
 	}
-	g.steering.last = b
+	g.steering.last, g.steering.took = b, time.Since(now)
+	return now
 }
 
 // suspect has a link looked at on which a request waits.

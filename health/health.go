@@ -193,7 +193,7 @@ func (m *Monitor) Status() []Status {
 		o := p.record.observe(now, p.was.amnesty)
 		s := Status{
 			Name: p.name, Verdict: m.verdict(p.was),
-			RTT: o.rtt, Jitter: o.jitter, MinRTT: o.min, Loss: o.loss(),
+			RTT: o.rtt, Jitter: o.jitter, MinRTT: o.min, Loss: o.loss(), Recent: p.record.recent(now),
 			Sent: p.sent, Echoes: p.echoes, Bytes: p.bytes,
 			Falls: p.was.falls, Hold: p.was.hold(),
 		}

@@ -1,6 +1,9 @@
 package health
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A State is what is thought of a link.
 type State uint8
@@ -21,6 +24,19 @@ func (s State) String() string {
 		return [...]string{"unknown", "alive", "doubtful", "dead"}[s]
 	}
 	return "invalid"
+}
+
+// MarshalText writes a state as String does.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *State) UnmarshalText(text []byte) error {
+	for *s = range numStates {
+		if s.String() == string(text) {
+			return nil
+		}
+	}
+	return fmt.Errorf("state of health %q is not known", text)
 }
 
 // A Reason says why a link is in its state.
@@ -46,6 +62,19 @@ func (r Reason) String() string {
 		return [...]string{"unheard", "no answers", "answers", "missed", "lossy", "slow", "relay silent", "silent", "held down"}[r]
 	}
 	return "invalid"
+}
+
+// MarshalText writes a reason as String does.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (r *Reason) UnmarshalText(text []byte) error {
+	for *r = range numReasons {
+		if r.String() == string(text) {
+			return nil
+		}
+	}
+	return fmt.Errorf("reason of health %q is not known", text)
 }
 
 // A Verdict is what is thought of a link, and why.
@@ -77,6 +106,7 @@ type Status struct {
 	Jitter  time.Duration // mean deviation
 	MinRTT  time.Duration // of the last 5 to 10 minutes
 	Loss    float64       // percent of the last 100 probes, of a minute at most
+	Recent  Recent        // what the very last of them say
 	Heard   time.Time     // the last answer or byte of the traffic, zero if never
 	Sent    uint64        // probes
 	Echoes  uint64        // answers

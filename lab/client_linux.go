@@ -26,6 +26,9 @@ type Transfer struct {
 	For time.Duration
 	// Bytes is the length of an upload; 0 means as much as For allows.
 	Bytes int64
+	// RateMbit is how fast an upload is to be, in Mbit/s; 0 is as fast as it can. A
+	// download's rate is the server's business, see /slow.
+	RateMbit float64
 	// Began, if there is one, is called once a download's first byte is there.
 	Began func()
 }
@@ -101,6 +104,9 @@ func Upload(ctx context.Context, t Transfer) (Result, error) {
 	if t.For > 0 {
 		body = &untilReader{r: body, length: t.For}
 	}
+	if t.RateMbit > 0 {
+		body = &slowReader{r: body, rate: t.RateMbit * 1e6 / 8}
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.URL, body)
 	if err != nil {
 		return Result{}, fmt.Errorf("upload: %w", err)
@@ -136,6 +142,26 @@ func (u *untilReader) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return u.r.Read(p)
+}
+
+// A slowReader reads at a constant rate, in pieces of 10 ms.
+type slowReader struct {
+	r     io.Reader
+	rate  float64 // bytes per second
+	began time.Time
+	read  int64
+}
+
+func (s *slowReader) Read(p []byte) (int, error) {
+	if s.began.IsZero() {
+		s.began = time.Now()
+	}
+	piece := min(len(p), max(1, int(s.rate/100)))
+	due := s.began.Add(time.Duration(float64(s.read+int64(piece)) / s.rate * 1e9))
+	time.Sleep(time.Until(due))
+	n, err := s.r.Read(p[:piece])
+	s.read += int64(n)
+	return n, err
 }
 
 // client returns an HTTP client for this one transfer.

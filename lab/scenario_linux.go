@@ -19,6 +19,8 @@ func Scenarios() []Scenario {
 			About: "each link is unplugged during a download at full rate, beside a plain pair"},
 		{Name: "silent-loss", Takes: 75 * time.Second, times: 5, run: silentLoss,
 			About: "each link loses everything without any event, during a download, beside a plain pair"},
+		{Name: "overflow", Takes: 185 * time.Second, run: overflow,
+			About: "LTE is used only while DSL is full, both ways, beside a plain pair"},
 		{Name: "relay-restart", Takes: 16 * time.Second, run: relayRestart,
 			About: "the relay is stopped, and killed, under load, and started again"},
 		{Name: "no-mptcp", Takes: 8 * time.Second, run: noMPTCP,

@@ -40,6 +40,15 @@ func ParseMode(s string) (Mode, error) {
 	return 0, fmt.Errorf("link mode %q: want on, backup, overflow or off", s)
 }
 
+// MarshalText writes a mode as String does.
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads a mode as [ParseMode] does.
+func (m *Mode) UnmarshalText(text []byte) (err error) {
+	*m, err = ParseMode(string(text))
+	return err
+}
+
 // A Wanted names an interface that is to be used as a link. It need not exist
 // yet: a modem that is not plugged in is waited for.
 type Wanted struct {

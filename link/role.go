@@ -1,6 +1,9 @@
 package link
 
-import "maps"
+import (
+	"fmt"
+	"maps"
+)
 
 // A Role is the part that a link plays in the bundle.
 type Role uint8
@@ -25,6 +28,17 @@ func (r Role) String() string {
 
 // MarshalText writes the role as String does, for JSON.
 func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (r *Role) UnmarshalText(text []byte) error {
+	for role, name := range roleText {
+		if name == string(text) {
+			*r = Role(role)
+			return nil
+		}
+	}
+	return fmt.Errorf("role %q: want full, backup or out", text)
+}
 
 // Role returns the part that a link of this mode plays while nobody who watches it
 // knows better.

@@ -76,6 +76,9 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 		}
 	}
 	c.Links.StateDir, c.Gateway.StateDir, c.Links.Log, c.Gateway.Log = state, state, log, log
+	if c.Gateway.Trace, err = openTrace(); err != nil {
+		return err
+	}
 	links, err := link.New(c.Links)
 	if err != nil {
 		return err

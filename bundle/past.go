@@ -1,0 +1,115 @@
+package bundle
+
+import "time"
+
+// The directions.
+const (
+	down = iota
+	up
+	directions
+)
+
+var directionText = [directions]string{"down", "up"}
+
+// pastSpan is how long moments are remembered: the longest time over which anything is
+// averaged.
+const pastSpan = 6 * time.Second
+
+// A moment is what was measured at one look.
+type moment struct {
+	at, span time.Duration
+	good     [directions]float64 // bytes per second, as programs get them
+	waiting  bool                // something was to be had: bytes waited here for others
+	links    map[string][directions]float64
+}
+
+// notice remembers what was measured, if anything was.
+func (m *Mind) notice(b *Bundle) {
+	if b.Span <= 0 {
+		return
+	}
+	now := moment{
+		at: b.At, span: b.Span, good: [directions]float64{b.GoodputDown, b.GoodputUp},
+		waiting: max(b.Held, b.Backlog) >= waitingBytes, links: make(map[string][directions]float64, len(b.Links)),
+	}
+	for _, o := range b.Links {
+		now.links[o.Link] = [directions]float64{o.Sub.Down, o.Sub.Up}
+	}
+	old := 0
+	for old < len(m.past) && b.At-m.past[old].at > pastSpan {
+		old++
+	}
+	m.past = append(m.past[old:], now)
+}
+
+// mean returns the mean of what f says of the moments in a span of the past, and for
+// how much of it there are any.
+func (m *Mind) mean(now, span time.Duration, f func(*moment) float64) (mean float64, known time.Duration) {
+	var sum float64
+	for i := len(m.past) - 1; i >= 0; i-- {
+		p := &m.past[i]
+		if now-p.at+p.span/2 > span && known > 0 {
+			break
+		}
+		sum += f(p) * p.span.Seconds()
+		known += p.span
+	}
+	if known == 0 {
+		return 0, 0
+	}
+	return sum / known.Seconds(), known
+}
+
+// rate returns what went over links of late, in bytes per second.
+func (m *Mind) rate(now, span time.Duration, d int, links ...string) float64 {
+	mean, _ := m.mean(now, span, func(p *moment) (sum float64) {
+		for _, l := range links {
+			sum += p.links[l][d]
+		}
+		return sum
+	})
+	return mean
+}
+
+// good returns what programs got of late, in bytes per second.
+func (m *Mind) good(now, span time.Duration, d int) float64 {
+	mean, _ := m.mean(now, span, func(p *moment) float64 { return p.good[d] })
+	return mean
+}
+
+// waited reports whether more was to be had all that time.
+func (m *Mind) waited(now, span time.Duration) bool {
+	share, known := m.mean(now, span, func(p *moment) float64 {
+		if p.waiting {
+			return 1
+		}
+		return 0
+	})
+	return known > 0 && share > 0.7
+}
+
+// settled returns for how long there are measurements with the roles of now.
+func (m *Mind) settled(now time.Duration) time.Duration {
+	if len(m.past) == 0 {
+		return 0
+	}
+	return now - max(m.changed, m.past[0].at-m.past[0].span)
+}
+
+// A peak is the most that was seen in the last minutes.
+type peak struct {
+	now, old float64
+	since    time.Duration
+}
+
+// peakSpan is for how long it is remembered, and half of it at least: lines change.
+const peakSpan = 10 * time.Minute
+
+func (p *peak) see(v float64, at time.Duration) {
+	if at-p.since >= peakSpan/2 {
+		p.old, p.now, p.since = p.now, 0, at
+	}
+	p.now = max(p.now, v)
+}
+
+func (p *peak) max() float64 { return max(p.now, p.old) }
