@@ -180,18 +180,22 @@ func (m *Mind) least(b *Bundle, t tier, parts map[string]Part) string {
 
 // again returns when to look again.
 func (m *Mind) again(b *Bundle) time.Duration {
-	flows, waits := false, false
+	flows, waits, many := false, false, 0
 	for i := range b.Links {
 		o := &b.Links[i]
 		k := m.links[o.Link]
 		if tierOf(o) == none {
 			continue
 		}
+		if k.part.Role == link.Full {
+			many++
+		}
 		flows = flows || o.Sub.Down+o.Sub.Up >= someRate
 		waits = waits || tierOf(o) == spared && !k.overflow.open || ails(o) && k.part.Role == link.Full ||
 			k.conduct.state == judged || k.conduct.state == trying
 	}
-	if flows && waits {
+	// While much is under way over several links, one of them may block the others.
+	if n := len(m.past); flows && (waits || many > 1 && n > 0 && m.past[n-1].waiting) {
 		return soon
 	}
 	return usually

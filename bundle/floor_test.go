@@ -17,15 +17,21 @@ func throttled(roles map[string]link.Role) float64 {
 }
 
 func TestFloorThrottled(t *testing.T) {
+	for _, loss := range []float64{0.8, 0} {
+		testFloorThrottled(t, loss)
+	}
+}
+
+func testFloorThrottled(t *testing.T, loss float64) {
 	l := lte(link.On)
 	w := newWorld(t, dsl(), l)
 	w.demand = 100
 	w.run(20 * time.Second)
 	w.expect("both are well", "dsl full, lte full")
-	l.rate, l.loss, w.harm = 0.5, 0.8, throttled
+	l.rate, l.loss, w.harm = 0.5, loss, throttled
 	at := w.now
 	w.event()
-	w.run(1500 * ms)
+	w.run(1100 * ms)
 	w.expect("at once", "dsl full, lte out")
 	w.run(2 * time.Second)
 	w.expect("then it stands by", "dsl full, lte backup")

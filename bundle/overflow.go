@@ -10,7 +10,7 @@ import (
 const (
 	// openAfter is how long the links before it have to be full. That a queue stands
 	// takes 0.7 s to be seen by itself.
-	openAfter = 250 * time.Millisecond
+	openAfter = 600 * time.Millisecond
 
 	// closeAt is the part of what the links before it carry below which the whole has to
 	// fall, over closeSpan, until it is not needed any more.
@@ -63,7 +63,7 @@ func (m *Mind) spill(b *Bundle, o *Observation, before []string) Part {
 			v.least = min(2*v.least, openMost)
 		}
 		v.open, v.since, v.toward, v.proved = true, b.At, d, false
-		v.before = m.rate(b.At, rateSpan, d, all...)
+		v.before = max(m.rate(b.At, rateSpan, d, all...), m.rate(b.At, closeSpan, d, all...))
 		return full(Needed, m.fullWords(b, before, d))
 	}
 	if !v.proved && b.At-v.since >= provedAfter+2*o.Probes.Min {
@@ -116,7 +116,7 @@ func (m *Mind) fullWords(b *Bundle, links []string, d int) string {
 		o := &b.Links[i]
 		for _, l := range links {
 			if l == o.Link {
-				s := fmt.Sprintf("%s carries %s %s", l, mbit(m.rate(b.At, rateSpan, d, l)), directionText[d])
+				s := fmt.Sprintf("%s carries %s %s", l, mbit(m.rate(b.At, soon, d, l)), directionText[d])
 				if w := o.Probes.Standing(); w >= time.Millisecond {
 					s += fmt.Sprintf(" with %d ms of queue", w.Milliseconds())
 				}

@@ -32,7 +32,7 @@ func TestOverflowOpensAndCloses(t *testing.T) {
 		w.demand = 100
 		w.run(2 * time.Second)
 		w.expect("more than dsl carries", "dsl full, lte full")
-		if p := w.parts["lte"]; p.Reason != Needed || !strings.Contains(p.Why, "dsl carries 30 Mbit/s down with 40 ms of queue") {
+		if p := w.parts["lte"]; p.Reason != Needed || !strings.Contains(p.Why, "dsl carries 30 Mbit/s down with 40 ms of queue: full") {
 			t.Errorf("%+v", p)
 		}
 		w.run(5 * time.Minute)
@@ -93,7 +93,7 @@ func TestOverflowInOrder(t *testing.T) {
 	w.demand = 100
 	w.run(5 * time.Second)
 	w.expect("not any more", "dsl full, lte full, sat full")
-	w.demand = 45
+	w.demand = 40
 	w.run(10 * time.Second)
 	w.expect("again", "dsl full, lte full, sat backup")
 	w.demand = 10

@@ -51,6 +51,9 @@ func (m *Mind) learn(b *Bundle) {
 				}
 				continue
 			}
+			if b.At-k.fullSince[d] < openAfter {
+				continue // it may be for a moment only
+			}
 			if k.room[d] == 0 {
 				k.room[d] = rate
 			}
@@ -65,9 +68,11 @@ func (m *Mind) isFull(b *Bundle, o *Observation, d int, rate float64) bool {
 	if !o.Up || rate < someRate || rate < fullPart*k.room[d] {
 		return false
 	}
+	stands := o.Probes.Standing() >= max(standingLeast, o.Probes.Min/standingPart)
 	backlog := b.Backlog >= waitingBytes && m.rate(b.At, rateSpan, up, o.Link) >= someRate
 	if d == up {
-		return backlog
+		// BBR sends next to nothing for 200 ms every 10 s, and then there is a backlog too.
+		return backlog && (stands || deaf(o))
 	}
 	// A queue upwards is seen by the same probes.
 	if backlog && (k.room[down] == 0 || rate < 0.7*k.room[down]) {
@@ -76,7 +81,7 @@ func (m *Mind) isFull(b *Bundle, o *Observation, d int, rate float64) bool {
 	if deaf(o) {
 		return rate >= 0.95*k.peak[down].max() // it may be; more will show
 	}
-	return o.Probes.Standing() >= max(standingLeast, o.Probes.Min/standingPart)
+	return stands
 }
 
 // deaf reports whether probes say nothing of a link.

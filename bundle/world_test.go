@@ -62,15 +62,19 @@ func (w *world) flow() {
 	if room > 0 {
 		part = min(1, w.demand/room)
 	}
+	harm := 1.0
 	if w.harm != nil {
-		part *= w.harm(w.roles)
+		harm = w.harm(w.roles)
 	}
 	w.got = 0
-	for _, l := range w.lines {
+	for i, l := range w.lines {
 		w.over[l.name] = 0
 		if w.carries(l) {
 			w.over[l.name] = l.rate * part
-			w.got += l.rate * part
+			if i == 0 {
+				w.over[l.name] *= harm // the last one is to blame, and full
+			}
+			w.got += l.rate * part * harm
 		}
 	}
 }

@@ -95,11 +95,14 @@ func (f *flows) look() {
 	}
 	f.compare()
 	now := time.Now()
-	f.mark(now)
+	due := now.Sub(f.marks[1].at) >= sampleEvery*9/10 // looks may be much closer
+	if due {
+		f.mark(now)
+	}
 	ailing := f.ailing
 	f.ailing = make(map[netip.Addr]bool)
 	f.mu.Unlock()
-	if f.marked != nil {
+	if due && f.marked != nil {
 		f.marked(now)
 	}
 	for link := range ailing {

@@ -149,6 +149,9 @@ func (r *overflowRun) above(ctx context.Context, length time.Duration) error {
 		sum += rate
 	}
 	r.step(length, "%s at full rate", r.name)
+	if err := sleep(ctx, 2*time.Second); err != nil { // what was under way is not to count
+		return err
+	}
 	var rates [2]float64
 	var opened time.Duration
 	if err := r.both(r.plain, func(p *trial) error {
