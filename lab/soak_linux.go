@@ -93,7 +93,10 @@ func (r *soakRun) run(ctx context.Context) error {
 	}
 	close(stopping)
 	r.step(5*time.Second, "sessions end")
-	grace := time.AfterFunc(soakGrace, func() { cancel(errors.New("still running long after the end of all faults")) })
+	grace := time.AfterFunc(soakGrace, func() {
+		r.check("every session ends when all is whole", false, "%s", r.stuck(context.WithoutCancel(ctx)))
+		cancel(errors.New("still running long after the end of all faults"))
+	})
 	sessions.Wait()
 	grace.Stop()
 	return <-faults
@@ -174,8 +177,8 @@ type residue struct {
 // and the kernel's state with that from before.
 func (r *soakRun) leftovers(ctx context.Context) error {
 	r.step(soakRest+25*time.Second, "look what is left")
-	if _, err := r.WaitStatus(ctx, "no session", func(s Status) bool { return s.Sessions.Open == 0 }); err != nil {
-		r.check("no session is left at the gateway", false, "%v", err)
+	if _, err := r.WaitStatus(ctx, "no session", func(s Status) bool { return s.Sessions.Open == 0 }); err != nil && ctx.Err() == nil {
+		r.check("no session is left at the gateway", false, "%s", r.stuck(ctx))
 	}
 	after, err := r.residue(ctx)
 	if err != nil {
