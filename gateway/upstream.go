@@ -309,8 +309,8 @@ func (u *upstream) race(ctx context.Context, addrs []netip.Addr, port uint16, wa
 // addresses returns the relay's addresses: the literal, or what its name says,
 // or what it said last.
 func (u *upstream) addresses(ctx context.Context) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(u.to.Host); err == nil {
-		return []netip.Addr{a.Unmap()}, nil
+	if all := u.literals(); all != nil {
+		return all, nil
 	}
 	good := u.lastGood.Load()
 	if good != nil {
@@ -332,10 +332,22 @@ func (u *upstream) addresses(ctx context.Context) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
+// literals returns the addresses that the join link names, none where it has a name.
+func (u *upstream) literals() []netip.Addr {
+	a, err := netip.ParseAddr(u.to.Host)
+	switch {
+	case err != nil:
+		return nil
+	case u.to.Other.IsValid():
+		return []netip.Addr{a.Unmap(), u.to.Other.Unmap()}
+	}
+	return []netip.Addr{a.Unmap()}
+}
+
 // places returns the addresses of the relay that are known without asking anybody.
 func (u *upstream) places() []netip.Addr {
-	if a, err := netip.ParseAddr(u.to.Host); err == nil {
-		return []netip.Addr{a.Unmap()}
+	if all := u.literals(); all != nil {
+		return all
 	}
 	if all := u.lastGood.Load(); all != nil {
 		return *all

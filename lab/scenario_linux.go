@@ -29,6 +29,8 @@ func Scenarios() []Scenario {
 			About: "a middlebox on one link, then on both, removes the MPTCP options"},
 		{Name: "hostile", Takes: 140 * time.Second, run: hostile,
 			About: "the best link drops MPTCP SYNs, or removes MPTCP options, and is repaired"},
+		{Name: "hostile-pair", Takes: 52 * time.Second, run: hostilePair,
+			About: "the best link drops MPTCP SYNs and is repaired: ours beside a plain pair"},
 		{Name: "families", Takes: 75 * time.Second, config: familiesConfig(), run: families,
 			About: "a DSL line without IPv6 and an LTE line without IPv4 in one connection, and either is lost"},
 		{Name: "idle", Takes: 50 * time.Second, length: 45 * time.Second, run: idle,

@@ -26,15 +26,19 @@ func listenAlso(config Config) (all []*net.TCPListener, err error) {
 	if len(config.Also) > join.MaxAlso {
 		return nil, fmt.Errorf("%d further ports, at most %d are possible", len(config.Also), join.MaxAlso)
 	}
+	defer func() {
+		if err != nil {
+			for _, l := range all {
+				l.Close()
+			}
+		}
+	}()
 	var text strings.Builder
 	for _, port := range config.Also {
 		at := mptcp.ListenText(netip.AddrPortFrom(config.Listen.Addr(), port))
 		l, err := mptcp.Listen(context.Background(), "tcp", at, true, nil)
 		if err != nil {
-			for _, l := range all {
-				l.Close()
-			}
-			return nil, &AlsoError{fmt.Errorf("listen on %s: %w", at, err)}
+			return all, &AlsoError{fmt.Errorf("listen on %s: %w", at, err)}
 		}
 		all = append(all, l)
 		fmt.Fprintln(&text, l.Addr().(*net.TCPAddr).Port)
@@ -46,10 +50,7 @@ func listenAlso(config Config) (all []*net.TCPListener, err error) {
 		err = nil
 	}
 	if err != nil {
-		for _, l := range all {
-			l.Close()
-		}
-		return nil, fmt.Errorf("remember the further ports: %w", err)
+		return all, fmt.Errorf("remember the further ports: %w", err)
 	}
 	return all, nil
 }

@@ -170,7 +170,11 @@ func (r *Relay) Shadowsocks() netip.AddrPort {
 
 // JoinLink returns what a gateway needs to use the named account.
 func (r *Relay) JoinLink(name string) (join.Link, error) {
-	return JoinLink(r.config.Accounts, name, r.config.StateDir, r.config.Advertise, r.Addr().Port())
+	l, err := JoinLink(r.config.Accounts, name, r.config.StateDir, r.config.Advertise, r.Addr().Port())
+	if at := r.config.Listen.Addr(); at.IsValid() && at != netip.IPv6Unspecified() {
+		l.Other = netip.Addr{} // it is not listened there
+	}
+	return l, err
 }
 
 // JoinLink makes the join link of a relay that need not run: its state directory
@@ -185,8 +189,9 @@ func JoinLink(accounts *account.Store, name, dir, host string, port uint16) (joi
 	if !ok {
 		return join.Link{}, fmt.Errorf("account %q: %w", name, account.ErrUnknown)
 	}
+	var other netip.Addr
 	if host == "" {
-		if host, err = advertised(); err != nil {
+		if host, other, err = advertised(); err != nil {
 			return join.Link{}, err
 		}
 	}
@@ -194,7 +199,7 @@ func JoinLink(accounts *account.Store, name, dir, host string, port uint16) (joi
 	if err != nil {
 		return join.Link{}, err
 	}
-	l := join.Link{Account: a.Name, Secret: a.Secret.Key(), Host: host, Port: port, Pin: id.pin}
+	l := join.Link{Account: a.Name, Secret: a.Secret.Key(), Host: host, Port: port, Pin: id.pin, Other: other}
 	if l.Also, err = readAlso(dir); err != nil {
 		return join.Link{}, err
 	}

@@ -1,12 +1,12 @@
 // Package join reads and writes the join link, the one line that makes a gateway
 // know its relay:
 //
-//	tributary://ACCOUNT:SECRET@HOST:PORT?pin=sha256/BASE64URL[&ss=PORT][&also=PORT,…][&name=TEXT]
+//	tributary://ACCOUNT:SECRET@HOST:PORT?pin=sha256/BASE64URL[&ss=PORT][&also=PORT,…][&ip=ADDRESS][&name=TEXT]
 //
 // It holds the account and its secret, where the relay listens, the SHA-256 of the
 // relay's public key, which the gateway pins, the port of the relay's Shadowsocks
-// listener if there is one, further ports at which the relay listens, and a name for
-// people.
+// listener if there is one, further ports at which the relay listens, its address of
+// the other family, and a name for people.
 //
 // A join link is a password. Errors of this package show no part of it, and
 // printing a [Link] leaves the secret out.
@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -47,6 +48,8 @@ type Link struct {
 	Pin         [32]byte // SHA-256 of the relay's public key (SubjectPublicKeyInfo)
 	Shadowsocks uint16   // the relay's Shadowsocks port, or 0
 	Name        string   // for people, may be ""
+
+	Other netip.Addr // a second address of the relay, of the other family where Host is one; may be zero
 
 	Also [MaxAlso]uint16 // further ports like Port, in the order in which to try them; 0 is none
 }
@@ -170,6 +173,12 @@ func (l *Link) parseQuery(s string) error {
 			if err == nil {
 				err = l.parseAlso(value)
 			}
+		case "ip":
+			if err == nil {
+				if l.Other, err = netip.ParseAddr(value); err != nil || l.Other.Zone() != "" || l.Other.Is4In6() {
+					l.Other, err = netip.Addr{}, errors.New("is no IP address")
+				}
+			}
 		case "name":
 			if l.Name = value; err == nil && (len(value) > maxName || !printable(value)) {
 				err = fmt.Errorf("want at most %d bytes that can be printed", maxName)
@@ -264,6 +273,9 @@ func (l Link) text(secret string) string {
 	}
 	for i, p := range l.Ports()[1:] {
 		b.WriteString(map[bool]string{true: "&also=", false: ","}[i == 0] + strconv.Itoa(int(p)))
+	}
+	if l.Other.IsValid() {
+		b.WriteString("&ip=" + l.Other.String())
 	}
 	if l.Name != "" {
 		b.WriteString("&name=" + strings.ReplaceAll(url.QueryEscape(l.Name), "+", "%20"))

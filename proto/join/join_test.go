@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -29,8 +30,8 @@ func TestText(t *testing.T) {
 			"tributary://default:" + secretText + "@relay.example:8443?pin=sha256/" + pinText},
 		{Link{Account: "default", Secret: testSecret, Host: "192.0.2.7", Port: 1, Pin: testPin, Shadowsocks: 8388},
 			"tributary://default:" + secretText + "@192.0.2.7:1?pin=sha256/" + pinText + "&ss=8388"},
-		{Link{Account: "default", Secret: testSecret, Host: "192.0.2.7", Port: 1, Pin: testPin, Shadowsocks: 8388, Also: [MaxAlso]uint16{443, 80}},
-			"tributary://default:" + secretText + "@192.0.2.7:1?pin=sha256/" + pinText + "&ss=8388&also=443,80"},
+		{Link{Account: "default", Secret: testSecret, Host: "192.0.2.7", Port: 1, Pin: testPin, Shadowsocks: 8388, Also: [MaxAlso]uint16{443, 80}, Other: netip.MustParseAddr("2001:db8::7")},
+			"tributary://default:" + secretText + "@192.0.2.7:1?pin=sha256/" + pinText + "&ss=8388&also=443,80&ip=2001:db8::7"},
 		{Link{Account: "a:b@c/d ü", Secret: testSecret, Host: "2001:db8::7", Port: 65535, Pin: testPin, Name: "at home & away+1"},
 			"tributary://a%3Ab%40c%2Fd%20%C3%BC:" + secretText + "@[2001:db8::7]:65535?pin=sha256/" + pinText + "&name=at%20home%20%26%20away%2B1"},
 	} {
