@@ -31,7 +31,8 @@ type flows struct {
 	ailing map[netip.Addr]bool   // links whose subflows ail, of which doubt was not told yet
 	doubt  func(link netip.Addr) // is told of them; may be nil
 
-	tell func(local netip.Addr, port uint16, e passage.Evidence) // of each new subflow; may be nil
+	tell    func(local netip.Addr, port uint16, e passage.Evidence) // of each new subflow; may be nil
+	trimmer mptcp.Trimmer
 }
 
 // A followed connection is one that is open.
@@ -70,6 +71,7 @@ func (f *flows) track(c *relayConn) {
 	c.onClose(func() { f.finish(socket) })
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.trimmer.Add(socket)
 	f.conns[socket] = &followed{live: map[subflowKey]mptcp.Subflow{}, gone: map[netip.Addr]uint64{}}
 }
 
@@ -129,6 +131,7 @@ func (f *flows) compare() {
 
 // finish takes a connection's last word and adds it to the past.
 func (f *flows) finish(c *net.TCPConn) {
+	f.trimmer.Remove(c)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known := f.conns[c]

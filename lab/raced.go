@@ -32,6 +32,7 @@ const (
 	racedHealthy  = "direct over LTE"
 	racedFirst    = "DSL goes silent, a request 50 ms later"
 	racedLater    = "DSL is silent, from 250 ms to 10 s"
+	racedPlain    = "plain pair, DSL is silent"
 	racedDoubtful = "DSL loses 20 %"
 	racedLossy    = "DSL loses 20 %, direct over DSL"
 )
@@ -48,7 +49,10 @@ const (
 func (t *RacedTimes) judge(r *Report) {
 	failed := 0
 	for _, c := range t.Cases {
-		if c.direct() {
+		if !c.ours() {
+			if c.What == racedPlain {
+				r.figure(c.What+": requests that failed", 100*float64(c.Failed)/float64(max(1, c.Count)), "%", nil)
+			}
 			r.figure(c.What+": first byte, median", c.First.Median, "ms", nil)
 			r.figure(c.What+": first byte, p95", c.First.P95, "ms", nil)
 			continue
@@ -73,8 +77,10 @@ func (t *RacedTimes) judge(r *Report) {
 	r.check("the final server sees each request once", t.Opened == t.Asked, "%d connections for %d requests", t.Opened, t.Asked)
 }
 
-// direct reports whether a case is without the gateway.
-func (c RacedCase) direct() bool { return c.What == racedHealthy || c.What == racedLossy }
+// ours reports whether a case is through a gateway that looks after its links.
+func (c RacedCase) ours() bool {
+	return c.What != racedHealthy && c.What != racedLossy && c.What != racedPlain
+}
 
 // WriteSection writes a table.
 func (t *RacedTimes) WriteSection(w io.Writer) {

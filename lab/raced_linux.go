@@ -34,6 +34,7 @@ const (
 // A racedRun is one run of the scenario.
 type racedRun struct {
 	*trial
+	plain   *trial
 	lengths racedLengths
 	book    map[string]*racedBook
 }
@@ -50,12 +51,13 @@ type racedBook struct {
 }
 
 func racedWith(ctx context.Context, t *trial, l racedLengths) error {
-	r := &racedRun{t, l, map[string]*racedBook{}}
-	for _, what := range []string{racedHealthy, racedFirst, racedLater, racedDoubtful, racedLossy} {
-		r.book[what] = &racedBook{}
-	}
-	if err := t.begin(ctx); err != nil {
+	plain, err := t.beginBoth(ctx)
+	if err != nil {
 		return err
+	}
+	r := &racedRun{t, plain, l, map[string]*racedBook{}}
+	for _, what := range []string{racedHealthy, racedFirst, racedLater, racedPlain, racedDoubtful, racedLossy} {
+		r.book[what] = &racedBook{}
 	}
 	t.step(time.Duration(l.alone)*200*time.Millisecond, "direct over LTE")
 	for range l.alone {
@@ -76,11 +78,11 @@ func racedWith(ctx context.Context, t *trial, l racedLengths) error {
 // finish puts the cases into the report.
 func (r *racedRun) finish() {
 	r.Raced = &RacedTimes{}
-	for _, what := range []string{racedHealthy, racedFirst, racedLater, racedLossy, racedDoubtful} {
+	for _, what := range []string{racedHealthy, racedFirst, racedLater, racedPlain, racedLossy, racedDoubtful} {
 		b := r.book[what]
 		c := RacedCase{What: what, First: measure.NewSpread(b.first), Count: b.count, Failed: b.failed, Raced: b.raced, Won: b.won}
 		r.Raced.Cases = append(r.Raced.Cases, c)
-		if !c.direct() {
+		if c.ours() {
 			r.Raced.Asked += c.Count
 			r.check("the first error, "+what, b.err == nil, "%v", orOK(b.err))
 		}
@@ -105,6 +107,9 @@ func (r *racedRun) silence(ctx context.Context, more bool) error {
 	dsl := r.Network.Link("dsl")
 	dsl.Silence(true)
 	defer dsl.Silence(false)
+	theirs := r.plain.Network.Link("dsl")
+	theirs.Silence(more)
+	defer theirs.Silence(false)
 	if err := sleep(ctx, racedSoon); err != nil {
 		return err
 	}
@@ -121,7 +126,9 @@ func (r *racedRun) silence(ctx context.Context, more bool) error {
 		return err
 	}
 	r.step(r.lengths.ailing+racedLate, "DSL is silent")
-	err = r.counted(ctx, racedLater, func() error { return r.keepAsking(ctx, map[string]racedWay{racedLater: r.through}) })
+	err = r.counted(ctx, racedLater, func() error {
+		return r.keepAsking(ctx, map[string]racedWay{racedLater: r.through, racedPlain: r.throughPlain})
+	})
 	dsl.Silence(false)
 	if err != nil {
 		return err
@@ -167,6 +174,10 @@ type racedWay func(context.Context) (net.Conn, error)
 
 func (r *racedRun) through(ctx context.Context) (net.Conn, error) {
 	return r.ask(ctx, askSOCKS5, ServerName, PortHTTP)
+}
+
+func (r *racedRun) throughPlain(ctx context.Context) (net.Conn, error) {
+	return r.plain.ask(ctx, askSOCKS5, ServerName, PortHTTP)
 }
 
 func (r *racedRun) overLink(name string) racedWay {

@@ -36,13 +36,16 @@ type Result struct {
 type Gap struct{ At, Length time.Duration }
 
 // leastGap is what Result.Gaps begin at.
-const leastGap = 10 * time.Millisecond
+const leastGap = 20 * time.Millisecond
 
 // GapAfter is the longest of the gaps that ended after a time, the zero Gap if there
 // was none.
-func (r Result) GapAfter(t time.Duration) (longest Gap) {
+func (r Result) GapAfter(t time.Duration) Gap { return r.GapBetween(t, 1<<63-1) }
+
+// GapBetween is the longest of the gaps that lasted into the time between two moments.
+func (r Result) GapBetween(from, to time.Duration) (longest Gap) {
 	for _, g := range r.Gaps {
-		if g.At+g.Length > t && g.Length > longest.Length {
+		if g.At+g.Length > from && g.At < to && g.Length > longest.Length {
 			longest = g
 		}
 	}

@@ -135,8 +135,9 @@ func (s *System) start(ctx context.Context, host string, args []string) (*proces
 		command = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, s.Files)}, command...)
 	}
 	cmd := s.Network.Host(host).Command(context.WithoutCancel(ctx), command[0], command[1:]...)
-	// A group of its own: Ctrl-C at the terminal is the lab's, which ends them in order.
-	cmd.SysProcAttr.Setpgid = true
+	// A session of its own: Ctrl-C at the terminal is the lab's, which ends them in
+	// order, and like a service they have no terminal.
+	cmd.SysProcAttr.Setsid = true
 	cmd.Processors, cmd.Unprivileged = s.Processors, s.Unprivileged
 	p := &process{Cmd: cmd, name: args[0]}
 	// A file, not a pipe: what the program wrote before it was ready is in it then.

@@ -98,6 +98,7 @@ func sendSlowly(w http.ResponseWriter, r *http.Request) {
 	const tick = 10 * time.Millisecond
 	ticks := time.NewTicker(tick)
 	defer ticks.Stop()
+	w.Header().Set("Content-Length", strconv.FormatInt(1<<62, 10)) // for the same reason
 	out := http.NewResponseController(w)
 	body := Content(1 << 62)
 	start, sent := time.Now(), int64(0)

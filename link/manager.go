@@ -89,10 +89,14 @@ func New(cfg Config) (*Manager, error) {
 }
 
 // Set makes wanted the links from now on, as in [Config], and applies what differs.
-// Turning a link from On to Backup and back moves its traffic without a gap. It
-// changes nothing if wanted cannot be right.
+// A link's traffic moves without a gap, whatever its mode becomes: one that is to be
+// used no more stands by until what is under way over it has arrived, for which Set
+// waits 0.75 s. It changes nothing if wanted cannot be right.
 func (m *Manager) Set(wanted []Wanted) error {
 	if err := check(wanted); err != nil {
+		return err
+	}
+	if err := m.drain(leavers(m.Links(), wanted)); err != nil {
 		return err
 	}
 	m.work.Lock()

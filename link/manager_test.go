@@ -353,13 +353,19 @@ func TestSet(t *testing.T) {
 		if err := m.Set([]Wanted{{Name: "lo"}}); err == nil {
 			t.Error("lo accepted")
 		}
+		began := time.Now()
 		for range 2 {
 			if err := m.Set(wanted(t, "eth1=off wwan0")); err != nil {
 				t.Fatal(err)
 			}
 		}
+		if took := time.Since(began); took != drainTime {
+			t.Errorf("took %v, want %v once", took, drainTime)
+		}
+		// It stands by first, for what is on its way over it.
 		expectSteps(t, k, "off", `
-			ip mptcp endpoint delete 192.168.1.2 dev eth1 subflow
+			ip mptcp endpoint change 192.168.1.2 dev eth1 subflow backup
+			ip mptcp endpoint delete 192.168.1.2 dev eth1 subflow backup
 			ip mptcp endpoint change 100.64.3.9 dev wwan0 subflow
 			ip rule del pref 7400 from 192.168.1.2 lookup main suppress_prefixlength 0 protocol 74
 			ip rule del pref 7401 from 192.168.1.2 lookup 7403 protocol 74

@@ -45,6 +45,8 @@ type planner struct {
 	memory    memory
 	parts     map[string]Part // by name; those not in it play what their mode says
 	barred    map[netip.Addr]string
+	// leaving are links that stand by, whatever else is said of them.
+	leaving []string
 }
 
 // A candidate is a link on its way into the plan.
@@ -82,6 +84,7 @@ func (pl *planner) plan(o *observed) *plan {
 	for i, c := range links {
 		c.Order = i
 		c.play(pl.parts)
+		c.leave(pl.leaving)
 		if c.Mode != Off {
 			inUse++
 		}

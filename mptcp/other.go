@@ -55,6 +55,8 @@ func written(*net.TCPConn) (uint64, error)     { return 0, errHere("written byte
 func acked(*net.TCPConn) (uint64, error)       { return 0, errHere("acknowledged bytes") }
 func quiet(*net.TCPConn) bool                  { return true }
 func setCongestion(*net.TCPConn, string) error { return errHere("congestion control") }
+func canTrim() bool                            { return false }
+func setSendBuffer(*net.TCPConn, int) error    { return errHere("send buffers") }
 func renewCongestion(*net.TCPConn) error       { return nil }
 func chooseCongestion(int) error               { return nil }
 func newCongestion() (string, error)           { return "", errHere("congestion control") }

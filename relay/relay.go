@@ -88,6 +88,7 @@ type Relay struct {
 	limits   limits
 	flows    *flows
 	probes   *probes
+	trimmer  mptcp.Trimmer // so that a lost link's bytes wait behind little
 }
 
 // New makes keys if there are none and binds the ports. It fails loudly; a Relay
@@ -217,9 +218,11 @@ func JoinLink(accounts *account.Store, name, dir, host string, port uint16) (joi
 func (r *Relay) Serve(ctx context.Context) error {
 	// Sessions outlive ctx by the drain; this ends them.
 	live, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
 	defer r.probes.start()()
-	var open sync.WaitGroup
+	var open, helpers sync.WaitGroup
+	defer helpers.Wait()
+	defer end()
+	helpers.Go(func() { r.trimmer.Run(live) })
 	if err := r.acceptAll(ctx, live, &open); ctx.Err() == nil {
 		return err
 	}
@@ -306,7 +309,9 @@ func (r *Relay) accept(live context.Context, open *sync.WaitGroup, l *net.TCPLis
 			continue
 		}
 		open.Add(1)
+		r.trimmer.Add(c)
 		go r.serve(live, c, request, func() {
+			r.trimmer.Remove(c)
 			r.limits.leave()
 			open.Done()
 		})

@@ -31,11 +31,12 @@ printed; it is remembered. "--join -" reads it from standard input, where no
 process list shows it.
 
 Without --link, every interface with a default route is a link. MODE is on
-(default), backup, overflow or off.`
+(default), backup, overflow or off. On SIGHUP a gateway with --config and without
+a terminal reads its links again.`
 
 func runGateway(ctx context.Context, std stdio, args []string) error {
 	var joinText string
-	c, err := parseOver("gateway", gatewayUsage, std, args, func(fs *flag.FlagSet, c *config.Config) {
+	bind := func(fs *flag.FlagSet, c *config.Config) {
 		fs.StringVar(&c.Links.StateDir, "state", c.Links.StateDir, "directory for the join link and the journal of kernel changes (default /var/lib/tributary, or the user's own)")
 		fs.StringVar(&joinText, "join", "", "the relay's join link, or - to read it from standard input")
 		fs.Var(addrPortFlag{&c.Gateway.SOCKS}, "socks", "where clients ask")
@@ -47,7 +48,8 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 			c.Links.Wanted = wanted // in place of the file's
 			return err
 		})
-	})
+	}
+	c, err := parseOver("gateway", gatewayUsage, std, args, bind)
 	if err != nil {
 		return err
 	}
@@ -57,6 +59,7 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 		fmt.Fprint(std.err, "Paste the join link: ")
 	}
 	surviveSIGPIPE()
+	told := hangups()
 	state, err := stateDir(c.Links.StateDir)
 	if err != nil {
 		return err
@@ -99,7 +102,13 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 	tellCongestion(log)
 	log.Info("ready", "socks", g.Addr(), "api", status.Addr(), "relay", c.Gateway.Relay.Host)
 	notifySystemd("READY=1")
-	return serveAbove(ctx, links.Serve, g.Serve, status.Serve)
+	reload := func(ctx context.Context) error {
+		read := func() (config.Config, error) {
+			return parseOver("gateway", gatewayUsage, stdio{out: io.Discard, err: io.Discard}, args, bind)
+		}
+		return reloadLinks(ctx, told, links, read, log)
+	}
+	return serveAbove(ctx, links.Serve, g.Serve, status.Serve, reload)
 }
 
 // serveAbove runs services on a ground that has to stay until they have ended:

@@ -58,7 +58,8 @@ func (s Subtype) String() string {
 type TCP struct {
 	From, To netip.AddrPort
 	Flags    Flags
-	Seq      uint32
+	Seq, Ack uint32
+	Window   uint16 // as it is in the header
 	// Payload shares the packet's memory. What is missing of it is not in its length.
 	Payload []byte
 	// Options are the MPTCP options, in order.
@@ -76,6 +77,12 @@ type Option struct {
 	Token uint32
 	// DataFIN is in a DSS: the last byte of the connection (section 3.3.3).
 	DataFIN bool
+	// Mapped says that a DSS maps Length bytes of payload from DataSeq on, and Acked
+	// that DataAck is the next byte wanted (section 3.3). Both are the lower half of
+	// what the option may have whole.
+	Mapped, Acked    bool
+	DataSeq, DataAck uint32
+	Length           uint16
 }
 
 // Decode reads an IPv4 or IPv6 packet. It reports false for what is not TCP, for
@@ -111,6 +118,7 @@ func Decode(b []byte) (TCP, bool) {
 	p.From = netip.AddrPortFrom(from, binary.BigEndian.Uint16(b))
 	p.To = netip.AddrPortFrom(to, binary.BigEndian.Uint16(b[2:]))
 	p.Seq = binary.BigEndian.Uint32(b[4:])
+	p.Ack, p.Window = binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint16(b[14:])
 	p.Flags = Flags(b[13]) & (FIN | SYN | RST | PSH | ACK)
 	p.Payload = b[head:]
 	p.Options = options(b[20:head])
@@ -155,8 +163,32 @@ func option(o []byte) Option {
 		m.Token = binary.BigEndian.Uint32(o[4:])
 	case m.Subtype == DSS && len(o) >= 4:
 		m.DataFIN = o[3]&0x10 != 0
+		m.readDSS(o[3], o[4:])
 	}
 	return m
+}
+
+// readDSS reads what the flags of a DSS say is there.
+func (m *Option) readDSS(flags byte, b []byte) {
+	number := func(present, wide byte) (n uint32, ok bool) {
+		if flags&present == 0 {
+			return 0, false
+		}
+		size := 4
+		if flags&wide != 0 {
+			size = 8
+		}
+		if len(b) < size {
+			return 0, false
+		}
+		n = binary.BigEndian.Uint32(b[size-4:])
+		b = b[size:]
+		return n, true
+	}
+	m.DataAck, m.Acked = number(0x01, 0x02)
+	if m.DataSeq, m.Mapped = number(0x04, 0x08); m.Mapped && len(b) >= 6 {
+		m.Length = binary.BigEndian.Uint16(b[4:])
+	}
 }
 
 // Has reports whether all these flags are set.

@@ -28,6 +28,12 @@ var golden = []struct {
 			o, ok := p.Option(DSS)
 			return p.From.String() == "[::1]:80" && p.Seq == 7 && ok && !o.DataFIN && string(p.Payload) == "abc"
 		}},
+	// 20 bytes of IP, 20 of TCP, 22 and 2 of options, 2 of payload.
+	{"data with both sequence numbers", "4500004200004000400600000b6400020b010002" + "20fb 9c40 00000007 00000009 b010 1234 0000 0000" +
+		"1e16 200d 00000005 0102030411121314 00000001 0002 0101" + "6162", "", ACK, 2, func(p TCP) bool {
+		o, ok := p.Option(DSS)
+		return ok && o.Acked && o.DataAck == 5 && o.Mapped && o.DataSeq == 0x11121314 && o.Length == 2 && p.Ack == 9 && p.Window == 0x1234
+	}},
 	{"end of the connection", "4500003000004000400600000b0200020b640002" + "9c41 20fb 00000001 00000000 7010 ffff 0000 0000" + "1e04 2010 01010101", "DATA_FIN", ACK, 0, nil},
 	{"reset with its reason", "4500002c00004000400600000b0200020b640002" + "9c41 20fb 00000001 00000000 6014 ffff 0000 0000" + "1e04 8004", "RST, MP_TCPRST", RST | ACK, 0, nil},
 }

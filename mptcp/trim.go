@@ -1,0 +1,138 @@
+package mptcp
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+// What the send buffers of connections are trimmed by. Chosen by us.
+const (
+	// trimEvery is how often a connection that sends much is looked at, idleEvery how
+	// often others are.
+	trimEvery = 100 * time.Millisecond
+	idleEvery = time.Second
+
+	// muchSent is what a connection has to have sent between two looks to be looked at
+	// often, and trimFrom what it has to have sent in all: until then the kernel's own
+	// way, which lets a young connection grow, is the better one.
+	muchSent = 64 << 10
+	trimFrom = 1 << 20
+
+	// trimRoom is how much may wait beyond what all paths hold, as a factor.
+	trimRoom = 1.5
+
+	// trimLeast is the least buffer, in bytes of payload.
+	trimLeast = 128 << 10
+
+	// trimCost is what a byte of payload takes of a buffer, as the kernel counts.
+	trimCost = 1.1
+)
+
+// A Trimmer keeps what waits to be sent on Multipath TCP connections short.
+//
+// The kernel lets each subflow queue three times its congestion window (BBR) or twice
+// (others) of the time when that was largest, and heeds no TCP_NOTSENT_LOWAT below the
+// MPTCP level. So two links of 30 and 20 Mbit/s hold half a second each (Linux 6.18).
+// When a link dies, what was on it is sent again behind that queue of the other
+// link, which was most of the gap. A Trimmer measures what the paths hold and sets
+// SO_SNDBUF to a little more: docs/decisions/0008-short-queues.md. The zero Trimmer is
+// ready for use.
+type Trimmer struct {
+	mu    sync.Mutex
+	conns map[*net.TCPConn]*trimmed
+}
+
+// A trimmed is what a Trimmer knows of a connection.
+type trimmed struct {
+	sent uint64    // at the last look
+	next time.Time // the next one
+	set  int       // the buffer, 0 while it is the kernel's
+}
+
+// Add has a connection trimmed until Remove.
+func (t *Trimmer) Add(c *net.TCPConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conns == nil {
+		t.conns = make(map[*net.TCPConn]*trimmed)
+	}
+	t.conns[c] = &trimmed{next: time.Now().Add(idleEvery)}
+}
+
+// Remove forgets a connection.
+func (t *Trimmer) Remove(c *net.TCPConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.conns, c)
+}
+
+// Run trims until ctx ends. It returns at once where this process may not give
+// connections as large a buffer as the kernel would.
+func (t *Trimmer) Run(ctx context.Context) {
+	if !canTrim() {
+		return
+	}
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			t.look(now)
+		}
+	}
+}
+
+func (t *Trimmer) look(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c, k := range t.conns {
+		if now.Before(k.next) {
+			continue
+		}
+		k.next = now.Add(idleEvery)
+		i, err := Info(c)
+		if err != nil {
+			continue // plain TCP, or closed
+		}
+		much := i.BytesSent-k.sent >= muchSent
+		k.sent = i.BytesSent
+		if !much || k.sent < trimFrom {
+			continue
+		}
+		k.next = now
+		full, err := FullInfo(c)
+		if err != nil || full.Fallback {
+			continue
+		}
+		if want := sendBuffer(full.Subflows); want != k.set && setSendBuffer(c, want) == nil {
+			k.set = want
+		}
+	}
+}
+
+// sendBuffer returns the buffer, as the kernel counts, that keeps all subflows busy.
+// What one of them has delivered waits for what was sent before over the one with the
+// longest round trip, so it is the sum of the rates times that. Those that rest, or are
+// silent, do not count.
+func sendBuffer(subflows []Subflow) int {
+	works := func(s Subflow) bool {
+		return s.State == Established && s.Timeouts == 0 && s.Unacked > 0 && s.RTT > 0
+	}
+	var longest time.Duration
+	for _, s := range subflows {
+		if works(s) {
+			longest = max(longest, s.RTT)
+		}
+	}
+	var held float64
+	for _, s := range subflows {
+		if works(s) {
+			held += float64(s.CWnd) * float64(s.MSS) * float64(longest) / float64(s.RTT)
+		}
+	}
+	return int(max(trimRoom*held, trimLeast) * trimCost)
+}
