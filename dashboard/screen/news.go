@@ -10,7 +10,8 @@ import (
 const passing = 15 * time.Second
 
 // news returns the last decisions that tell a person something, most at most: not the
-// doubts that passed, nor that a link plays from the beginning the part it was given.
+// doubts that passed or came true, nor that a link plays from the beginning the part it
+// was given.
 func news(all []gateway.Decision, most int) []gateway.Decision {
 	old := make([]bool, len(all))
 	for i := range all {
@@ -33,17 +34,20 @@ func news(all []gateway.Decision, most int) []gateway.Decision {
 	return left[max(0, len(left)-max(0, most)):]
 }
 
-// doubt returns the decisions that make up the doubt which begins at i, if it passed.
+// doubt returns the decisions that make up the doubt which begins at i, if it was
+// over soon: that the link is alive again among them, that it is dead not.
 func doubt(all []gateway.Decision, i int) (parts []int) {
 	for j := i; j < len(all); j++ {
 		d := &all[j]
 		if d.By != "health" || d.Link != all[i].Link {
 			continue
 		}
-		parts = append(parts, j)
-		switch {
+		switch soon := between(all[i].At, d.At) < passing; {
 		case d.To == "doubtful": // or has found another reason
-		case d.To == "alive" && between(all[i].At, d.At) < passing:
+			parts = append(parts, j)
+		case d.To == "alive" && soon:
+			return append(parts, j)
+		case d.To == "dead" && soon:
 			return parts
 		default:
 			return nil

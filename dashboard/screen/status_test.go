@@ -155,7 +155,7 @@ func TestNews(t *testing.T) {
 	add(1, "bundle", "b", "full", "full", "needed", true)
 	add(2, "health", "a", "unknown", "alive", "answers", true)
 	add(3, "health", "a", "alive", "doubtful", "missed", false) // passes
-	add(4, "health", "b", "alive", "doubtful", "missed", true)  // ends with its death
+	add(4, "health", "b", "alive", "doubtful", "missed", false) // comes true
 	add(5, "health", "a", "doubtful", "doubtful", "slow", false)
 	add(6, "health", "b", "doubtful", "dead", "silent", true)
 	add(7, "bundle", "b", "full", "out", "dead", true)

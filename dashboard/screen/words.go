@@ -213,7 +213,7 @@ func decided(d *gateway.Decision) string {
 	if d.Reason != "" && d.Reason != d.To {
 		text += " (" + d.Reason + ")"
 	}
-	if d.Why != "" {
+	if d.Why != "" && (d.By != "bundle" || d.Reason != "dead") { // which health has just said
 		text += ": " + d.Why
 	}
 	return clean(text)
