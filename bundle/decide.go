@@ -14,6 +14,8 @@ type Mind struct {
 	links   map[string]*memory
 	past    []moment
 	changed time.Duration // when a role last changed
+	wanting time.Duration // since when more is wanted than comes, 0 is not now
+	awaited time.Duration // when that was last seen
 }
 
 // A memory is what is remembered of a link.

@@ -22,6 +22,10 @@ const (
 	ailSpan  = 500 * time.Millisecond
 	harmSpan = 3 * time.Second
 
+	// A transfer grows for growSpan and growTrips round trips of the link.
+	growSpan  = time.Second
+	growTrips = 4
+
 	// A link that blocks the whole leaves less than collapsePart of the best link's rate,
 	// where there was more than healthyPart of it in the seconds before.
 	collapsePart = 0.5
@@ -45,8 +49,10 @@ const (
 	farMore  = 150 * time.Millisecond
 
 	// tinyPart is what a link carries at most, beside the best one, so as to be of no
-	// use: what it adds is less than what waiting for its packets costs.
+	// use: what it adds is less than what waiting for its packets costs. That is taken
+	// over tinySpan.
 	tinyPart = 0.03
+	tinySpan = 1500 * time.Millisecond
 
 	// stuckWait is a queue behind which data waits so long that it is better sent again
 	// over the others, for which the link has to be out; for outTime.
@@ -64,12 +70,14 @@ func (m *Mind) blame(b *Bundle, o *Observation, others []string) {
 	if len(others) == 0 || len(m.past) == 0 || b.At < c.until {
 		return
 	}
+	// What came before the windows had grown says nothing.
+	grown := m.wantedFor(b.At) - growSpan - growTrips*o.Probes.Min
 	for d := range directions {
 		best, most := m.best(others, d)
 		if most < someRate || !m.waited(b.At, ailSpan) {
 			continue
 		}
-		if slow := m.rate(b.At, harmSpan, d, o.Link); slow < tinyPart*most && loaded(o) && m.harms(b.At, harmSpan, 0, 1) {
+		if slow := m.rate(b.At, tinySpan, d, o.Link); slow < tinyPart*most && loaded(o) && grown >= tinySpan && m.harms(b.At, tinySpan, 0, 1) {
 			m.setAside(b, o, standby(Tiny, fmt.Sprintf("it carries %s %s beside the %s of %s", mbit(slow), directionText[d], mbit(most), best)), d)
 			c.state, c.until = held, b.At+c.hold // there is nothing to be checked
 			return
@@ -77,7 +85,7 @@ func (m *Mind) blame(b *Bundle, o *Observation, others []string) {
 		got, role, fault := m.good(b.At, ailSpan, d), link.Out, m.fault(b, o, others, ailSpan, d)
 		if fault == "" || m.before(b.At, d) < healthyPart*most || !m.harms(b.At, ailSpan, got, collapsePart*most) {
 			got, role, fault = m.good(b.At, harmSpan, d), link.Standby, m.fault(b, o, others, harmSpan, d)
-			if fault == "" || !m.harms(b.At, harmSpan, got, harmPart*most) {
+			if fault == "" || grown < harmSpan || !m.harms(b.At, harmSpan, got, harmPart*most) {
 				continue
 			}
 		}

@@ -15,6 +15,9 @@ var directionText = [directions]string{"down", "up"}
 // averaged.
 const pastSpan = 6 * time.Second
 
+// breakSpan is for how long nothing may have waited while more is wanted all the same.
+const breakSpan = time.Second
+
 // A moment is what was measured at one look.
 type moment struct {
 	at, span time.Duration
@@ -40,6 +43,22 @@ func (m *Mind) notice(b *Bundle) {
 		old++
 	}
 	m.past = append(m.past[old:], now)
+	switch {
+	case now.waiting && m.wanting == 0:
+		m.wanting, m.awaited = now.at, now.at
+	case now.waiting:
+		m.awaited = now.at
+	case now.at-m.awaited > breakSpan:
+		m.wanting = 0
+	}
+}
+
+// wantedFor returns for how long more has been wanted than came, short breaks aside.
+func (m *Mind) wantedFor(now time.Duration) time.Duration {
+	if m.wanting == 0 {
+		return 0
+	}
+	return now - m.wanting
 }
 
 // mean returns the mean of what f says of the moments in a span of the past, and for
