@@ -44,6 +44,9 @@ type followed struct {
 	whole       mptcp.Connection // last known
 	lost        uint64           // bytes received by subflows that ended
 	came, twice uint64           // bytes received by all subflows, and those of them that came before
+
+	pulse   pulse
+	skipped int // samples, because it was at rest
 }
 
 // A subflowKey names a subflow of a connection for good; the kernel's number does
@@ -92,8 +95,10 @@ func (f *flows) run(ctx context.Context) {
 // look samples every connection, and tells of the links that ail.
 func (f *flows) look() {
 	f.mu.Lock()
-	for c := range f.conns {
-		f.sample(c)
+	for c, known := range f.conns {
+		if !known.atRest(c) {
+			f.sample(c)
+		}
 	}
 	f.compare()
 	now := time.Now()

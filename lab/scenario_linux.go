@@ -69,6 +69,8 @@ func Scenarios() []Scenario {
 			About: "a page of 60 resources over 12 hosts in Chromium: direct, and through the gateway"},
 		{Name: "phone-day", Takes: 90 * time.Second, run: phoneDay,
 			About: "the connections of a phone's day over the best link alone and through the gateway"},
+		{Name: "link-care", Takes: 115 * time.Second, length: 20 * time.Second, config: careConfig(), run: care,
+			About: "what link care takes of the gateway's processor, with 4 links and 1,000 sessions"},
 		{Name: "many", Takes: 12 * time.Second, run: many,
 			About: "5,000 connections at once to a gateway that may open 1,024 files"},
 		{Name: "instrument", Takes: 100 * time.Second, run: instrument,
