@@ -20,17 +20,17 @@ func hostilePair(ctx context.Context, t *trial) error {
 	runs := map[*trial]*pairRun{t: {}, plain: {}}
 	err = t.both(plain, func(t *trial) error { return runs[t].run(ctx, t) })
 	for _, who := range []struct {
-		name string
+		prefix string
 		*pairRun
-	}{{"ours", runs[t]}, {"plain pair", runs[plain]}} {
+	}{{"", runs[t]}, {"plain pair, ", runs[plain]}} {
 		again := (*Target)(nil)
 		if who.pairRun == runs[t] {
 			again = atLeast(bundleMbit)
 		}
-		t.figure(who.name+": first byte while DSL drops MPTCP SYNs, median", who.median, "ms", nil)
-		t.figure(who.name+": first byte while DSL drops MPTCP SYNs, max", who.most, "ms", nil)
-		t.figure(who.name+": requests that failed", float64(who.failed), "", nil)
-		t.figure(who.name+": download 25 s after the repair, without the first 2 s", who.after, "Mbit/s", again)
+		t.figure(who.prefix+"first byte while DSL drops MPTCP SYNs, median", who.median, "ms", nil)
+		t.figure(who.prefix+"first byte while DSL drops MPTCP SYNs, max", who.most, "ms", nil)
+		t.figure(who.prefix+"requests that failed", float64(who.failed), "", nil)
+		t.figure(who.prefix+"download 25 s after the repair, without the first 2 s", who.after, "Mbit/s", again)
 	}
 	t.check("ours: every request is answered", runs[t].failed == 0, "%d failed", runs[t].failed)
 	return err

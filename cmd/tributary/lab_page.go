@@ -45,6 +45,7 @@ var pageParts = []pagePart{
 		{"planned-switch", "A link is switched", "links that are set to backup, off and on again"},
 		{"outage", "All links out", "30 s without any link"},
 		{"hostile", "A link without Multipath TCP", "links that drop or strip MPTCP"},
+		{"hostile-pair", "A link that drops MPTCP SYNs, and its repair", "a link that drops MPTCP SYNs, beside a plain pair"},
 		{"families", "IPv4 and IPv6", "links of different families in one connection"},
 		{"sum-equal", "The sum: equal round trips", "the sum of two links with the same round trip"},
 		{"sum-triple", "The sum: three times the round trip", "the sum of links with one and three times a round trip"},
