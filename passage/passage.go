@@ -182,6 +182,7 @@ func (m *Monitor) choosePort() {
 	if port != m.port {
 		m.config.Log.Info("the relay is used at another port", "port", port)
 		m.port = port
+		signal(m.changed) // other verdicts count now
 	}
 }
 

@@ -183,6 +183,41 @@ func TestOtherPort(t *testing.T) {
 	})
 }
 
+// TestPortOfThoseLeft sees everybody told when it is a link's end that makes the other
+// port the better one: verdicts are on the port in use.
+func TestPortOfThoseLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, false)
+		var mu sync.Mutex
+		links := []Link{{Name: "dsl", Addrs: []netip.Addr{dsl}}, {Name: "lte", Addrs: []netip.Addr{lte}}}
+		w.config.Links = func() []Link {
+			mu.Lock()
+			defer mu.Unlock()
+			return links
+		}
+		w.set(dsl, 8443, drops)
+		w.set(lte, 443, silent)
+		defer w.run(t)()
+		time.Sleep(time.Minute)
+		w.want(t, "of two", Blocked, OK, 8443)
+		select {
+		case <-w.Changed():
+		default:
+		}
+		mu.Lock()
+		links = links[:1]
+		mu.Unlock()
+		w.Hurry()
+		time.Sleep(time.Second)
+		select {
+		case <-w.Changed():
+		default:
+			t.Error("nobody was told")
+		}
+		w.want(t, "of one", OK, Unknown, 443)
+	})
+}
+
 // TestRest counts what a day costs.
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
