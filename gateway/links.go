@@ -42,7 +42,7 @@ func (g *Gateway) sources(v6 bool) []source {
 			if !l.Usable() || a.Is6() != v6 {
 				continue
 			}
-			apart := l.Role == link.Out || g.passage.Verdict(a).Bad()
+			apart := !slices.Contains(l.Joins, a) || g.passage.Verdict(a).Bad()
 			c := candidate{source{l.Name, a, apart}, rank(l), time.Hour, g.upstream.doubts.avoided(a) || g.passage.Doubtful(a)}
 			if rtt := heard[a]; rtt > 0 {
 				c.rtt = rtt

@@ -92,7 +92,7 @@ func (c *relayConn) onClose(f func()) {
 type source struct {
 	link  string
 	addr  netip.Addr
-	apart bool // the kernel does not join from it: MPTCP does not pass, or the link is out
+	apart bool // the kernel does not join from it: MPTCP does not pass, or there is no endpoint
 }
 
 // An upstream makes connections to the relay.

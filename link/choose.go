@@ -44,6 +44,7 @@ func (p *plan) chooseEndpoints(o *observed, links []*candidate, barred map[netip
 			default:
 				free--
 				p.endpoints = append(p.endpoints, e)
+				c.Joins = append(c.Joins, e.addr)
 			}
 		}
 	}

@@ -153,6 +153,9 @@ type Link struct {
 	// Addrs are the addresses from which this link sends, at most one of each
 	// family, IPv4 first. A socket bound to one of them leaves by this link.
 	Addrs []netip.Addr
+	// Joins are those of Addrs from which the kernel is to join connections: it has 8
+	// endpoints at most, and some addresses are barred or others' endpoints.
+	Joins []netip.Addr
 	// Gateway4 and Gateway6 are the next hops; not valid on a point-to-point
 	// link, which has none, and for a family without a default route. Gateway4
 	// may be an IPv6 address (RFC 5549).

@@ -248,7 +248,7 @@ func (m *Manager) Links() []Link {
 	defer m.mu.Unlock()
 	links := slices.Clone(m.links)
 	for i := range links {
-		links[i].Addrs = slices.Clone(links[i].Addrs)
+		links[i].Addrs, links[i].Joins = slices.Clone(links[i].Addrs), slices.Clone(links[i].Joins)
 	}
 	return links
 }

@@ -276,6 +276,9 @@ func TestEndpointPlaces(t *testing.T) {
 	if s := strings.Join(got, " "); s != "10.0.2.2 10.0.3.2 10.0.4.2 10.0.5.2 10.0.6.2 10.0.7.2" {
 		t.Errorf("endpoints %s: want the six On links first", s)
 	}
+	if w1, w2 := p.links[0], p.links[1]; len(w1.Joins) != 0 || len(w1.Addrs) != 2 || !slices.Equal(w2.Joins, w2.Addrs[:1]) {
+		t.Errorf("w1 joins from %v, w2 from %v of %v", w1.Joins, w2.Joins, w2.Addrs)
+	}
 	if note := p.links[0].Note; !strings.HasPrefix(note, "no endpoint for 10.0.1.2, the kernel has only 8") {
 		t.Errorf("note of w1: %q", note)
 	}

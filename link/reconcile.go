@@ -41,7 +41,7 @@ func (m *Manager) reconcile() error {
 		err = m.applyAll(o, p)
 	} else {
 		for i := range p.links {
-			p.links[i].Table = 0
+			p.links[i].Table, p.links[i].Joins = 0, nil
 		}
 	}
 	m.publish(p.links)
@@ -142,7 +142,7 @@ func (m *Manager) publish(links []Link) {
 	}
 	same := slices.EqualFunc(m.links, links, func(a, b Link) bool {
 		return a.Name == b.Name && a.Index == b.Index && a.Mode == b.Mode && a.State == b.State && a.Role == b.Role && a.Order == b.Order &&
-			slices.Equal(a.Addrs, b.Addrs) && a.Gateway4 == b.Gateway4 && a.Gateway6 == b.Gateway6 && a.Note == b.Note && a.Table == b.Table
+			slices.Equal(a.Addrs, b.Addrs) && slices.Equal(a.Joins, b.Joins) && a.Gateway4 == b.Gateway4 && a.Gateway6 == b.Gateway6 && a.Note == b.Note && a.Table == b.Table
 	})
 	m.links = links
 	if !same {
