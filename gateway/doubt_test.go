@@ -101,3 +101,16 @@ func TestWhoWaitsIsWary(t *testing.T) {
 		}
 	}
 }
+
+// A link that is asked about costs only the connections that may use it.
+func TestWhoMayUseALink(t *testing.T) {
+	dsl, lte := netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("10.2.0.2")
+	local := netip.AddrPortFrom(dsl, 40000)
+	f := &followed{live: map[subflowKey]mptcp.Subflow{{local: local}: {Local: local}}}
+	if !f.uses([]netip.Addr{lte, dsl}) || f.uses([]netip.Addr{lte}) || f.uses(nil) {
+		t.Error("a connection that was looked at counts by its subflows")
+	}
+	if !(&followed{}).uses([]netip.Addr{lte}) {
+		t.Error("one that nobody has looked at yet may use any link")
+	}
+}

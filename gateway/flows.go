@@ -43,7 +43,8 @@ type followed struct {
 
 	whole       mptcp.Connection // last known
 	lost        uint64           // bytes received by subflows that ended
-	came, twice uint64           // bytes received by all subflows, and those of them that came before
+	got         uint64           // bytes received in their order, at the last look
+	came, twice uint64           // bytes received by all subflows, and those of them that came before; then
 
 	pulse   pulse
 	skipped int // samples, because it was at rest
@@ -95,11 +96,13 @@ func (f *flows) run(ctx context.Context) {
 // look samples every connection, and tells of the links that ail.
 func (f *flows) look() {
 	f.mu.Lock()
+	f.senses.looking = true
 	for c, known := range f.conns {
 		if !known.atRest(c) {
 			f.sample(c)
 		}
 	}
+	f.senses.looking = false
 	f.compare()
 	now := time.Now()
 	due := now.Sub(f.marks[1].at) >= sampleEvery*9/10 // looks may be much closer
@@ -222,17 +225,13 @@ func (f *flows) isNew(s mptcp.Subflow, fallback bool) {
 func (f *flows) byAddress() map[netip.Addr]traffic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := make(map[netip.Addr]traffic, len(f.past))
-	for a, t := range f.past {
-		all[a] = t
-	}
 	for c := range f.conns {
 		f.sample(c)
-		for _, s := range f.conns[c].live {
+	}
+	all := maps.Clone(f.past) // with the subflows that the samples found gone
+	for _, known := range f.conns {
+		for _, s := range known.live {
 			t := all[s.Local.Addr()]
-			if p := f.past[s.Local.Addr()]; p.heard.After(t.heard) {
-				t.rtt, t.heard = p.rtt, p.heard
-			}
 			t.add(s)
 			all[s.Local.Addr()] = t
 		}

@@ -158,6 +158,9 @@ func TestFlowsCount(t *testing.T) {
 			})
 		}
 		f.byAddress() // the tick: a link is heard while the connection is open both ways
+		if age := time.Since(f.heard([]netip.Addr{lte, dsl})); age > 10*time.Second || !f.heard([]netip.Addr{netip.MustParseAddr("10.9.0.1")}).IsZero() {
+			t.Errorf("heard %v ago", age)
+		}
 		conn.pending = false
 		tun := &tunnel{ctx: w.ctx, cancel: func() {}, dialer: w.dialer, to: otherServer, until: time.Now().Add(openTime)}
 		tun.conn.Store(conn)
@@ -206,6 +209,17 @@ func TestFlowsCount(t *testing.T) {
 		}
 		check("while open")
 		check("asked again")
+		if multipath { // a counter never falls: what a subflow had that has ended is in the past at once
+			all, err := c.Endpoints()
+			must(t, err)
+			must(t, c.Delete(all[0].ID))
+			eventually(t, "one subflow", func() bool {
+				full, err := mptcp.FullInfo(conn.socket)
+				return err == nil && established(full) == 1
+			})
+			check("when a subflow has just ended")
+			must(t, c.Add(pm.Endpoint{Addr: lte, Flags: pm.Subflow}))
+		}
 		wire := uint64(0)
 		for _, n := range f.cost(conn) {
 			wire += n
@@ -465,4 +479,31 @@ func wantedOf(m *link.Manager) (all []link.Wanted) {
 		all = append(all, link.Wanted{Name: l.Name, Mode: l.Mode})
 	}
 	return all
+}
+
+// There are endpoints for eight links. A ninth is not expected to join: else connections
+// would seem to lack it for ever, and MPTCP not to pass it.
+func TestMoreLinksThanEndpoints(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	var wanted []link.Wanted
+	for n := range 9 {
+		name := fmt.Sprintf("w%d", n)
+		linkUp(t, name, fmt.Sprintf("10.1.%d.2/24", n), fmt.Sprintf("10.1.%d.1", n))
+		wanted = append(wanted, link.Wanted{Name: name})
+	}
+	m, err := link.New(link.Config{StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler), Wanted: wanted})
+	must(t, err)
+	defer m.Close()
+	g, _ := newTestGateway(t)
+	g.config.Links = m
+	eventually(t, "nine links up", func() bool { must(t, m.Set(wantedOf(m))); return len(g.sources(false)) == 9 })
+	now, later := g.upstream.expected(netip.MustParseAddrPort("192.0.2.1:443"), mptcp.Full{})
+	if len(now) != 8 || len(later) != 0 {
+		t.Errorf("%d links are expected, and %d later, want 8", len(now), len(later))
+	}
+	if last := g.sources(false)[8]; last.link != "w8" || !last.apart {
+		t.Errorf("connections begin last over %+v", last)
+	}
 }

@@ -67,6 +67,7 @@ const (
 func (g *Gateway) followPassage(ctx context.Context) {
 	var again <-chan time.Time
 	for {
+		news := false
 		changed := g.config.Links.Changed()
 		select {
 		case <-ctx.Done():
@@ -75,6 +76,7 @@ func (g *Gateway) followPassage(ctx context.Context) {
 			g.passage.Hurry()
 			continue
 		case <-g.passage.Changed():
+			news = true
 		case <-again:
 		}
 		links := g.config.Links.Links()
@@ -85,7 +87,9 @@ func (g *Gateway) followPassage(ctx context.Context) {
 		if err := g.config.Links.Bar(why); err != nil {
 			g.config.Log.Warn("links could not be followed", "err", err)
 		}
-		g.pool.anew()
+		if news {
+			g.pool.anew()
+		}
 	}
 }
 

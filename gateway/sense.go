@@ -25,6 +25,10 @@ type senses struct {
 	up, down uint64 // bytes in their order, over all connections
 	held     uint64 // that came and wait for earlier ones, as of now
 	backlog  uint64 // that were written and are not acknowledged, as of now
+
+	// looking is whether it is a look that asks: what is true of one moment only is
+	// added up once in each, however often others ask between.
+	looking bool
 }
 
 // sense notes how a subflow has changed; was is zero at first.
@@ -45,7 +49,9 @@ func (s *senses) sense(was, now mptcp.Subflow) {
 		t.sent += sent
 		t.wait, t.least, t.waited = t.wait+now.RTT, t.least+now.MinRTT, t.waited+1
 	}
-	t.unsent += uint64(now.NotSent)
+	if s.looking {
+		t.unsent += uint64(now.NotSent)
+	}
 }
 
 // whole notes how a connection as a whole has changed; was is zero at first, and came
@@ -58,13 +64,16 @@ func (s *senses) whole(known *followed, now mptcp.Connection, came, unacked uint
 	}
 	s.up += now.BytesAcked - was.BytesAcked
 	s.down += now.BytesReceived - was.BytesReceived
+	if !s.looking {
+		return
+	}
 	// What was received twice counts twice in came, once in the connection, and so looks
 	// held for ever.
 	waits := came - min(came, now.BytesReceived)
-	if now.BytesReceived == was.BytesReceived && came == known.came {
+	if now.BytesReceived == known.got && came == known.came {
 		known.twice = waits // nothing moves: nothing is waited for
 	}
-	known.came, known.twice = came, min(known.twice, waits)
+	known.got, known.came, known.twice = now.BytesReceived, came, min(known.twice, waits)
 	s.held += waits - known.twice
 	if ahead := now.WriteSeq - now.SndUna; now.WriteSeq > now.SndUna && ahead > unacked {
 		s.backlog += ahead - unacked

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"tributary/health"
@@ -56,42 +57,48 @@ func (g *Gateway) linkAt(a netip.Addr) string {
 
 // lastHeard returns when the relay was last heard over a link by a subflow.
 func (g *Gateway) lastHeard(name string) (at time.Time) {
-	ages := g.flows.ages()
 	for _, l := range g.config.Links.Links() {
-		if l.Name != name {
+		if l.Name == name {
+			at = g.flows.heard(l.Addrs)
+		}
+	}
+	return at
+}
+
+// heard returns when something was last received over any of these local addresses, by
+// the subflows of now; zero if there are none.
+func (f *flows) heard(over []netip.Addr) (at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c, known := range f.conns {
+		if !known.uses(over) {
+			continue // a dead link is asked about often, and most of a thousand connections have left it
+		}
+		full, err := mptcp.FullInfo(c)
+		if err != nil {
 			continue
 		}
-		for _, a := range l.Addrs {
-			if age, ok := ages[a]; ok && time.Now().Add(-age).After(at) {
-				at = time.Now().Add(-age)
+		for _, s := range full.Subflows {
+			if s.State != mptcp.Established || !slices.Contains(over, s.Local.Addr()) {
+				continue
+			}
+			if heard := time.Now().Add(-min(s.LastDataRecv, s.LastAckRecv)); heard.After(at) {
+				at = heard
 			}
 		}
 	}
 	return at
 }
 
-// ages returns how long ago something was last received over each local address,
-// by the subflows of now.
-func (f *flows) ages() map[netip.Addr]time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := make(map[netip.Addr]time.Duration)
-	for c := range f.conns {
-		full, err := mptcp.FullInfo(c)
-		if err != nil {
-			continue
-		}
-		for _, s := range full.Subflows {
-			if s.State != mptcp.Established {
-				continue
-			}
-			age := min(s.LastDataRecv, s.LastAckRecv)
-			if old, ok := all[s.Local.Addr()]; !ok || age < old {
-				all[s.Local.Addr()] = age
-			}
+// uses reports whether a connection may have a subflow from one of these addresses, by
+// the last look.
+func (f *followed) uses(addrs []netip.Addr) bool {
+	for _, s := range f.live {
+		if slices.Contains(addrs, s.Local.Addr()) {
+			return true
 		}
 	}
-	return all
+	return len(f.live) == 0 // nobody has looked yet
 }
 
 // watchLinks tells the monitor what the links carry, and the kernel which part each
@@ -114,8 +121,8 @@ func (g *Gateway) watchLinks(ctx context.Context) {
 			looked = g.look()
 			g.apply()
 		}
-		// An event may make it urgent.
-		tick.Reset(max(time.Until(looked.Add(g.steering.again)), lookCost*g.steering.took))
+		// An event may make it urgent, and no row of them puts it off.
+		tick.Reset(time.Until(looked.Add(max(g.steering.again, lookCost*g.steering.took))))
 	}
 }
 
