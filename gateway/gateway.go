@@ -72,7 +72,8 @@ type Gateway struct {
 	passage  *passage.Monitor
 	sessions proxy.Sessions
 	owners   owners
-	slots    chan struct{} // one for each client connection there may be
+	slots    chan struct{}        // one for each client connection there may be
+	outage   map[string]time.Time // since when each link has been silent with all others; of watchLinks alone
 }
 
 // New binds the port. It fails loudly; a Gateway that it returns is ready.
@@ -85,6 +86,7 @@ func New(config Config) (*Gateway, error) {
 		config:   config,
 		listener: l,
 		flows:    newFlows(),
+		outage:   make(map[string]time.Time),
 		slots:    make(chan struct{}, max(16, splice.MaxPairs()-2*poolCeiling)),
 	}
 	g.upstream = &upstream{

@@ -19,7 +19,7 @@ const (
 	// A link that is silent is probed at silentPace, so that it is used again soon
 	// after its return, and after a while less.
 	silentPace      = 250 * time.Millisecond
-	silentFor       = 30 * time.Second
+	silentFor       = time.Minute
 	longSilentPace  = time.Second
 	longSilentFor   = 10 * time.Minute
 	givenUpPace     = 5 * time.Second

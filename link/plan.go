@@ -46,7 +46,8 @@ type planner struct {
 	parts     map[string]Part // by name; those not in it play what their mode says
 	barred    map[netip.Addr]string
 	// leaving are links that stand by, whatever else is said of them.
-	leaving []string
+	leaving  []string
+	renewing []string // links without an endpoint for a moment
 }
 
 // A candidate is a link on its way into the plan.
@@ -85,6 +86,7 @@ func (pl *planner) plan(o *observed) *plan {
 		c.Order = i
 		c.play(pl.parts)
 		c.leave(pl.leaving)
+		c.renew(pl.renewing)
 		if c.Mode != Off {
 			inUse++
 		}
