@@ -20,7 +20,7 @@ const (
 
 	// holdLeast is how long a link is aside at least. That doubles up to holdMost, and is
 	// forgotten when it did well for holdForgets as long.
-	holdLeast   = time.Minute
+	holdLeast   = 2 * time.Minute
 	holdMost    = 30 * time.Minute
 	holdForgets = 5
 
@@ -60,11 +60,11 @@ type conduct struct {
 // It returns ok, or the part it has to play instead.
 func (m *Mind) judge(b *Bundle, o *Observation, others []string) (Part, bool) {
 	c := &m.links[o.Link].conduct
+	if (c.state == judged || c.state == held) && b.At-c.since >= outTime {
+		c.part.Role = link.Standby
+	}
 	switch c.state {
 	case judged:
-		if b.At-c.since >= outTime {
-			c.part.Role = link.Standby
-		}
 		if b.At-c.since >= checkAfter {
 			m.check(b, o, others)
 		}
@@ -131,7 +131,7 @@ func (m *Mind) try(b *Bundle, o *Observation) {
 	length := trialSpan + trialTrips*o.Probes.Min
 	switch age := b.At - c.since; {
 	case age >= ailSpan && got < trialPart*c.before[c.toward] && (ails(o) || m.waited(b.At, ailSpan)):
-		m.setAside(b, o, standby(Harmful, fmt.Sprintf("on trial: %s came through with it, and %s without", mbit(got), mbit(c.before[c.toward]))), c.toward)
+		m.setAside(b, o, out(Harmful, fmt.Sprintf("on trial: %s came through with it, and %s without", mbit(got), mbit(c.before[c.toward]))), c.toward)
 	case age < length:
 		return
 	case m.good(b.At, length/2, c.toward) < (1+trialGain)*c.before[c.toward]:
