@@ -170,14 +170,19 @@ func (m *Mind) others(b *Bundle, o *Observation) (names []string) {
 	return names
 }
 
-// least returns which link of a tier to use if all of them are aside.
-func (m *Mind) least(b *Bundle, t tier, parts map[string]Part) string {
+// least returns which link of a tier to use if all of them are aside: one that is out
+// for a moment only if there is no other.
+func (m *Mind) least(b *Bundle, t tier, parts map[string]Part) (best string) {
 	for i := range b.Links {
-		if o := &b.Links[i]; tierOf(o) == t && parts[o.Link].Role == link.Standby {
+		switch o := &b.Links[i]; {
+		case tierOf(o) != t:
+		case parts[o.Link].Role == link.Standby:
 			return o.Link
+		case best == "":
+			best = o.Link
 		}
 	}
-	return ""
+	return best
 }
 
 // again returns when to look again.

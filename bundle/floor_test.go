@@ -54,6 +54,21 @@ func testFloorThrottled(t *testing.T, loss float64) {
 	t.Log(w.now-at, w.story())
 }
 
+// A link that is out for a moment is better than none.
+func TestFloorIsOutAndAlone(t *testing.T) {
+	d, l := dsl(), lte(link.On)
+	w := newWorld(t, d, l)
+	w.demand = 100
+	w.run(20 * time.Second)
+	l.rate, l.loss, w.harm = 0.5, 0.8, throttled
+	w.event()
+	w.run(1100 * ms)
+	w.expect("at once", "dsl full, lte out")
+	d.dead = true
+	w.event()
+	w.expect("the other dies in that moment", "dsl out, lte full")
+}
+
 func TestFloorLeavesWhatHelps(t *testing.T) {
 	for _, l := range []*line{
 		{name: "lte", rate: 20, rtt: 300 * ms, queue: 100 * ms},
