@@ -75,7 +75,7 @@ func Scenarios() []Scenario {
 			About: "5,000 connections at once to a gateway that may open 1,024 files"},
 		{Name: "instrument", Takes: 100 * time.Second, run: instrument,
 			About: "what users measure their links with, against what those are known to carry"},
-		{Name: "soak", Takes: 32 * time.Minute, length: 30 * time.Minute, run: endure,
+		{Name: "soak", Takes: 33 * time.Minute, length: 30 * time.Minute, run: endure,
 			About: "200 sessions at a time while links fail at random and the relay is killed: what is lost, and what leaks"},
 	}, lineScenarios()...)
 }

@@ -123,3 +123,11 @@ func (l *Link) readdress() error {
 	}
 	return l.plug.up()
 }
+
+// addressBack gives the link the address that it began with.
+func (l *Link) addressBack() error {
+	if a := l.Addr(false); !a.IsValid() || a.As4()[3] == hostEnd {
+		return nil
+	}
+	return l.readdress()
+}

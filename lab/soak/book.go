@@ -30,6 +30,7 @@ type Session struct {
 type Book struct {
 	mu       sync.Mutex
 	links    int
+	plan     []Fault
 	out      map[string]bool // links
 	allOut   []span
 	restarts []span
@@ -41,9 +42,9 @@ type Book struct {
 // A span is a time; to is zero while it lasts.
 type span struct{ from, to time.Time }
 
-// NewBook returns an empty one for so many links.
-func NewBook(links int) *Book {
-	return &Book{links: links, out: make(map[string]bool), done: make(map[string]int)}
+// NewBook returns an empty one for so many links, and a plan to blame.
+func NewBook(links int, plan []Fault) *Book {
+	return &Book{links: links, plan: plan, out: make(map[string]bool), done: make(map[string]int)}
 }
 
 // Out notes that a link is out now, or is not any more.
@@ -85,16 +86,17 @@ func (b *Book) Ended(s Session) {
 
 // A Balance is what became of all sessions.
 type Balance struct {
-	Bytes   int64 // that were checked
-	Done    int   // ended as they should
-	Excused int   // failed where they may: with the relay, or without any link
-	Lost    int
-	Why     []string // the first of those lost, in words
+	Bytes   int64    // that were checked
+	Done    int      // ended as they should
+	Excused int      // failed where they may: with the relay, or without any link
+	Refused int      // never opened although a link lived: the client was told soon
+	Lost    int      // all other failures
+	Why     []string // the first of those lost and refused, in words
 }
 
 // String says it in a line, for progress.
 func (b Balance) String() string {
-	return fmt.Sprintf("%d sessions done, %d excused, %d lost, %.1f MB", b.Done, b.Excused, b.Lost, float64(b.Bytes)/1e6)
+	return fmt.Sprintf("%d sessions done, %d excused, %d refused, %d lost, %.1f MB", b.Done, b.Excused, b.Refused, b.Lost, float64(b.Bytes)/1e6)
 }
 
 // mostWhy is how many lost sessions are told of.
@@ -113,11 +115,34 @@ func (b *Book) Balance(began time.Time) (all Balance) {
 			all.Excused++
 			continue
 		}
-		if all.Lost++; len(all.Why) < mostWhy {
-			all.Why = append(all.Why, fmt.Sprintf("%s from %.1f to %.1f s: %v", s.Kind, s.Began.Sub(began).Seconds(), s.Ended.Sub(began).Seconds(), s.Err))
+		if s.refused() {
+			all.Refused++
+		} else {
+			all.Lost++
+		}
+		if len(all.Why) < mostWhy {
+			all.Why = append(all.Why, b.describe(s, began))
 		}
 	}
 	return all
+}
+
+// soon is within what a client hears that its request leads nowhere.
+const soon = 6 * time.Second
+
+func (s Session) refused() bool { return !s.Opened && s.Ended.Sub(s.Began) < soon }
+
+// describe says what became of a session, and what was wrong with links meanwhile or
+// shortly before.
+func (b *Book) describe(s Session, began time.Time) string {
+	from, to := s.Began.Sub(began), s.Ended.Sub(began)
+	text := fmt.Sprintf("%s from %.1f to %.1f s: %v", s.Kind, from.Seconds(), to.Seconds(), s.Err)
+	for _, f := range b.plan {
+		if f.At < to && f.At+f.For+settle > from && to-from < Bearable {
+			text += fmt.Sprintf(" (%s %s at %.1f s for %.1f s)", f.Link, f.Kind, f.At.Seconds(), f.For.Seconds())
+		}
+	}
+	return text
 }
 
 // excused reports whether a session may have failed: the relay went away under it,

@@ -46,7 +46,7 @@ func TestBalance(t *testing.T) {
 	began := time.Unix(1000, 0)
 	at := func(s int) time.Time { return began.Add(time.Duration(s) * time.Second) }
 	broke := errors.New("reset")
-	b := NewBook(2)
+	b := NewBook(2, []Fault{{At: 9 * time.Second, For: time.Second, Link: "dsl", Kind: Slow}, {At: 90 * time.Second, Kind: Restart}})
 	b.Out("dsl", true, at(10))
 	b.Out("dsl", true, at(11)) // by two faults at once
 	b.Out("lte", true, at(20))
@@ -75,11 +75,11 @@ func TestBalance(t *testing.T) {
 		before := b.Balance(began)
 		b.Ended(Session{Kind: "echo", Began: at(s.from), Ended: at(s.to), Bytes: 10, Opened: s.opened, Err: s.err})
 		got := b.Balance(began)
-		if (got.Excused > before.Excused) != s.excused || (got.Lost > before.Lost) != (s.err != nil && !s.excused) {
+		if (got.Excused > before.Excused) != s.excused || (got.Lost+got.Refused > before.Lost+before.Refused) != (s.err != nil && !s.excused) {
 			t.Errorf("%+v: %v", s, got)
 		}
 	}
-	if all := b.Balance(began); all.Bytes != 90 || all.Done != 1 || all.Lost != 4 || all.Why[0] != "echo from 0.0 to 15.0 s: reset" {
+	if all := b.Balance(began); all.Bytes != 90 || all.Done != 1 || all.Lost != 3 || all.Refused != 1 || all.Why[0] != "echo from 0.0 to 15.0 s: reset (dsl slow at 9.0 s for 1.0 s)" {
 		t.Errorf("%+v", all)
 	}
 	if n, longest := b.Outages(); n != 2 || longest != 400*time.Second {
