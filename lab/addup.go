@@ -32,14 +32,15 @@ func (r Result) worstMbit() float64 {
 
 // A ledgerOfLines is what each link does alone.
 type ledgerOfLines struct {
-	best     string  // the fastest
-	bestMbit float64 // as measured
-	sumMbit  float64 // what the lines can carry of payload, or did if that is more
+	best      string  // the fastest
+	bestMbit  float64 // as measured
+	bestWorst float64 // its worst window, for BBR pauses every 10 s
+	sumMbit   float64 // what the lines can carry of payload, or did if that is more
 }
 
-func (l *ledgerOfLines) add(name string, line Direction, measured float64) {
+func (l *ledgerOfLines) add(name string, line Direction, measured, worst float64) {
 	if measured > l.bestMbit {
-		l.best, l.bestMbit = name, measured
+		l.best, l.bestMbit, l.bestWorst = name, measured, worst
 	}
 	// A loss of packets is before the line, so that it can be filled all the same. A
 	// single TCP connection does not always fill it.

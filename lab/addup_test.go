@@ -29,9 +29,9 @@ func TestWorstWindow(t *testing.T) {
 
 func TestLines(t *testing.T) {
 	var l ledgerOfLines
-	l.add("a", Direction{RateMbit: 15}, 14.9)
-	l.add("b", Direction{RateMbit: 30}, 12)
-	if l.best != "a" || l.bestMbit != 14.9 || math.Abs(l.sumMbit-14.9-28.96) > 1e-9 {
+	l.add("a", Direction{RateMbit: 15}, 14.9, 14)
+	l.add("b", Direction{RateMbit: 30}, 12, 11)
+	if l.best != "a" || l.bestMbit != 14.9 || l.bestWorst != 14 || math.Abs(l.sumMbit-14.9-28.96) > 1e-9 {
 		t.Errorf("%+v", l)
 	}
 }
