@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -108,6 +109,37 @@ func TestLastDecisions(t *testing.T) {
 }
 
 // What a link has carried stays its own when it loses the address.
+// A modem that gets another address with each call leaves no trace but its sum.
+func TestManyAddresses(t *testing.T) {
+	f, o := newFlows(), &owners{}
+	now, open := netip.MustParseAddr("10.1.255.1"), netip.MustParseAddr("10.1.255.2")
+	others := netip.MustParseAddr("10.9.9.9")
+	for n := range 200 {
+		a := netip.AddrFrom4([4]byte{10, 1, byte(n), 1})
+		o.note([]link.Link{{Name: "lte", Addrs: []netip.Addr{a}}})
+		f.past[a], f.least[a] = traffic{up: 1, down: 10, retrans: 2}, time.Millisecond
+	}
+	links := []link.Link{{Name: "lte", Addrs: []netip.Addr{now}}}
+	o.note([]link.Link{{Name: "lte", Addrs: []netip.Addr{open}}})
+	o.note(links)
+	f.past[others] = traffic{up: 7}
+	local := netip.AddrPortFrom(open, 40000)
+	f.conns[&net.TCPConn{}] = &followed{live: map[subflowKey]mptcp.Subflow{{local: local}: {Local: local, BytesAcked: 5}}}
+	f.past[open] = traffic{up: 3}
+	at := time.Unix(1e9, 0)
+	f.mark(at)
+	f.mark(at.Add(time.Second))
+	f.fold(links, o)
+	if len(f.past) != 3 || len(f.least) != 0 || len(o.of) != 2 {
+		t.Errorf("%d addresses, %d round trips, %d owners are remembered", len(f.past), len(f.least), len(o.of))
+	}
+	all := maps.Clone(f.past)
+	f.rate(all, at.Add(2*time.Second))
+	if got := o.sum("lte", all); got != (traffic{up: 203, down: 2000, retrans: 400}) {
+		t.Errorf("lte has %+v", got)
+	}
+}
+
 func TestOwners(t *testing.T) {
 	a, b, c := netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("10.1.0.3"), netip.MustParseAddr("10.2.0.2")
 	early, late := time.Unix(1e9, 0), time.Unix(2e9, 0)

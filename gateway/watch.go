@@ -134,8 +134,10 @@ const lookCost = 100
 func (g *Gateway) look() (now time.Time) {
 	now = time.Now()
 	g.flows.look()
-	g.owners.note(g.config.Links.Links())
-	b, bytes := g.flows.take(g.config.Links.Links(), now)
+	links := g.config.Links.Links()
+	g.owners.note(links)
+	g.flows.fold(links, &g.owners)
+	b, bytes := g.flows.take(links, now)
 	for name, n := range bytes {
 		if n > 0 {
 			g.monitor.Busy(name, n)
