@@ -17,5 +17,5 @@ func (m *Manager) Bar(why map[netip.Addr]string) error {
 	if same || m.kernel == nil {
 		return nil
 	}
-	return m.reconcile()
+	return m.follows()
 }

@@ -105,7 +105,7 @@ func (m *Manager) Set(wanted []Wanted) error {
 	if m.kernel == nil {
 		return nil
 	}
-	return m.reconcile()
+	return m.follows()
 }
 
 func check(wanted []Wanted) error {

@@ -338,6 +338,38 @@ func TestFailedStep(t *testing.T) {
 	})
 }
 
+// What fails when somebody asks for it is tried again at once, and then ever more
+// seldom, as after an event; and nothing that was for a moment stays.
+func TestFailedWish(t *testing.T) {
+	blind := func(k *fakeKernel, err error) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.blind = err
+	}
+	for what, wish := range map[string]func(*Manager) error{
+		"Steer": func(m *Manager) error { return m.Steer(map[string]Part{"eth1": {Role: Standby}}) },
+		"Bar":   func(m *Manager) error { return m.Bar(map[netip.Addr]string{netip.MustParseAddr("192.168.1.2"): "why"}) },
+		"Set":   func(m *Manager) error { return m.Set(wanted(t, "eth1=backup wwan0")) },
+		"Renew": func(m *Manager) error { return m.Renew([]string{"eth1"}) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			k := newFake(home())
+			m, stop := start(t, k, "")
+			defer stop()
+			k.steps()
+			blind(k, errors.New("dump interrupted"))
+			if wish(m) == nil {
+				t.Errorf("%s: no error", what)
+			}
+			blind(k, nil)
+			time.Sleep(2 * retry)
+			if did := k.steps(); (did == "") != (what == "Renew") {
+				t.Errorf("%s: %q was done", what, did)
+			}
+		})
+	}
+}
+
 func TestSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFake(home())

@@ -48,6 +48,16 @@ func (m *Manager) reconcile() error {
 	return err
 }
 
+// follows reconciles for somebody who has asked for something. What fails is tried again
+// by Serve, as after an event.
+func (m *Manager) follows() error {
+	err := m.reconcile()
+	if err != nil || m.troubled() {
+		m.kernel.alarm().raise(soon)
+	}
+	return err
+}
+
 // applyAll takes the steps to the plan. One that fails does not stop the others:
 // links are independent. Without a journal nothing is made, only removed.
 func (m *Manager) applyAll(o *observed, p *plan) error {

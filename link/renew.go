@@ -1,6 +1,9 @@
 package link
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // Renew has all connections leave the named links and join them again, by taking
 // their endpoints away for a moment. After a long silence that is much sooner than to
@@ -14,12 +17,9 @@ func (m *Manager) Renew(names []string) error {
 		m.work.Lock()
 		m.planner.renewing = names
 		m.work.Unlock()
-		return m.reconcile()
+		return m.follows()
 	}
-	if err := set(names); err != nil {
-		return err
-	}
-	return set(nil)
+	return errors.Join(set(names), set(nil)) // whatever became of the first
 }
 
 // renew has a link lose its endpoint for the moment of one plan.

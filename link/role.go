@@ -77,7 +77,7 @@ func (m *Manager) Steer(parts map[string]Part) error {
 	if same || m.kernel == nil {
 		return nil
 	}
-	return m.reconcile()
+	return m.follows()
 }
 
 // play takes over what a link is to do, if it is up.
