@@ -21,6 +21,7 @@ type Mind struct {
 // A memory is what is remembered of a link.
 type memory struct {
 	part      Part
+	turned    time.Duration             // when its role last changed
 	peak      [directions]peak          // the most it carried of late
 	full      [directions]bool          // it carries all it can
 	fullSince [directions]time.Duration // if so
@@ -53,7 +54,7 @@ func (m *Mind) Decide(b Bundle) (parts map[string]Part, again time.Duration) {
 			parts[name] = p
 		}
 		if p.Role != k.part.Role {
-			m.changed = b.At
+			m.changed, k.turned = b.At, b.At
 		}
 		k.part = p
 	}
@@ -66,7 +67,7 @@ func (m *Mind) follow(b *Bundle) {
 	m.links = make(map[string]*memory, len(b.Links))
 	for _, o := range b.Links {
 		if m.links[o.Link] = was[o.Link]; m.links[o.Link] == nil {
-			m.links[o.Link] = &memory{}
+			m.links[o.Link] = &memory{turned: b.At}
 		}
 	}
 }

@@ -67,11 +67,11 @@ func (m *Mind) blame(b *Bundle, o *Observation, others []string) {
 	if c.hold > 0 && b.At-max(c.since, c.until) >= holdForgets*c.hold {
 		c.hold = 0
 	}
-	if len(others) == 0 || len(m.past) == 0 || b.At < c.until {
-		return
+	if len(others) == 0 || len(m.past) == 0 || b.At < c.until || k.part.Role != link.Full {
+		return // one that has just come back has done nothing yet
 	}
 	// What came before the windows had grown says nothing.
-	grown := m.wantedFor(b.At) - growSpan - growTrips*o.Probes.Min
+	grown := min(m.wantedFor(b.At), b.At-k.turned) - growSpan - growTrips*o.Probes.Min
 	for d := range directions {
 		best, most := m.best(others, d)
 		if most < someRate || !m.waited(b.At, ailSpan) {

@@ -142,6 +142,26 @@ func TestFloorFar(t *testing.T) {
 	w.expect("slower than dsl alone", "dsl full, sat backup")
 }
 
+// What a link did not carry while it was dead does not make it tiny.
+func TestBackDuringADownload(t *testing.T) {
+	d, l := dsl(), lte(link.On)
+	w := newWorld(t, d, l)
+	w.demand = 100
+	w.run(10 * time.Second)
+	d.dead = true
+	w.event()
+	w.run(8 * time.Second)
+	d.dead, d.late = false, 60*ms
+	for range 4 {
+		w.event()
+		w.expect("back", "dsl full, lte full")
+		w.run(250 * ms)
+	}
+	d.late = 0
+	w.run(5 * time.Second)
+	w.expect("still", "dsl full, lte full")
+}
+
 func TestDeadAndBack(t *testing.T) {
 	d, l := dsl(), lte(link.On)
 	w := newWorld(t, d, l)

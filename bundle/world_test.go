@@ -18,6 +18,7 @@ type line struct {
 	rate   float64
 	rtt    time.Duration
 	queue  time.Duration // that stands while it is full
+	late   time.Duration // what probes take longer, whatever it carries
 	loss   float64       // share of probes
 	lossy  bool          // health calls it so
 	deaf   bool          // probes are not answered here
@@ -98,7 +99,7 @@ func (w *world) observe(span time.Duration) Bundle {
 			b.Held = 4 << 20
 		}
 		missed := int(14*l.loss + 0.5)
-		o.Probes = Probes{RTT: low, Min: l.rtt, Low: low, Loss: 100 * l.loss, Answered: 14 - missed, Missed: missed}
+		o.Probes = Probes{RTT: low + l.late, Min: l.rtt, Low: low, Loss: 100 * l.loss, Answered: 14 - missed, Missed: missed}
 		if 14-missed < 4 {
 			o.Probes.Low = 0
 		}
