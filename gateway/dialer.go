@@ -46,20 +46,24 @@ func (d *dialer) DialStream(ctx context.Context, to proxy.Addr, early []byte) (p
 }
 
 // get returns a connection for a request's nth try: a warm one first. If that
-// was dead, others may be too, so then a new one, made until a time.
+// was dead, others may be too, so then a new one, made until a
+// time, or later as in patient.
 func (d *dialer) get(ctx context.Context, to proxy.Addr, try int, until time.Time, flow proxy.Flow) (*relayConn, error) {
 	if try == 1 {
 		if c := d.pool.take(); c != nil {
 			return c, nil
 		}
 	}
-	ctx, cancel := context.WithDeadline(ctx, until)
+	ctx, cancel := d.upstream.patient(ctx, until)
 	defer cancel()
 	c, err := d.cold(ctx, to, flow)
 	if err != nil {
 		var refused *refusedError
 		if errors.As(err, &refused) {
 			return nil, err
+		}
+		if context.Cause(ctx) == errUnheard {
+			err = d.upstream.failed(fmt.Errorf("%w: %v", errUnheard, err))
 		}
 		return nil, fmt.Errorf("no connection to the relay: %w", err)
 	}

@@ -26,6 +26,8 @@ type flows struct {
 	least map[netip.Addr]time.Duration // round trips without queues, by local address
 	marks [2]volumes                   // for rates, the older one first
 
+	heardAt time.Time // when anything last came by a subflow
+
 	marked func(time.Time) // is told when marks are made; may be nil
 	senses senses
 	ailing map[netip.Addr]bool   // links whose subflows ail, of which doubt was not told yet
@@ -202,8 +204,12 @@ func (f *flows) hear(s mptcp.Subflow) {
 		return
 	}
 	t := f.past[s.Local.Addr()]
-	t.rtt, t.heard = s.RTT, time.Now()
+	now := time.Now()
+	t.rtt, t.heard = s.RTT, now
 	f.past[s.Local.Addr()] = t
+	if heard := now.Add(-min(s.LastDataRecv, s.LastAckRecv)); heard.After(f.heardAt) {
+		f.heardAt = heard
+	}
 }
 
 // isNew tells what a subflow that was not there before says of MPTCP on its link.

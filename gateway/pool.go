@@ -61,6 +61,7 @@ type pool struct {
 	first    func(*relayConn) netip.Addr         // the local address that its first subflow has
 	lags     func() map[netip.Addr]time.Duration // of first subflows, see Gateway.lags
 	rest     func(*relayConn)                    // told of each that comes into the pool
+	patient  func(ctx context.Context, by time.Time) (context.Context, context.CancelFunc)
 
 	mu       sync.Mutex
 	ledger   *ledger
@@ -89,7 +90,7 @@ type pool struct {
 // newPool makes the gateway's pool.
 func (g *Gateway) newPool() *pool {
 	p := newPool(g.upstream.warm, g.config.Log)
-	p.joined, p.subflows = g.config.Joined, g.subflows
+	p.joined, p.subflows, p.patient = g.config.Joined, g.subflows, g.upstream.patient
 	p.first, p.lags = firstAddr, g.lags
 	p.ledger.cost, p.rest = g.flows.cost, g.flows.rest
 	if g.config.Links != nil {
@@ -112,6 +113,7 @@ func newPool(make_ func(context.Context) (*relayConn, error), log *slog.Logger) 
 		first:    func(*relayConn) (a netip.Addr) { return a },
 		lags:     func() map[netip.Addr]time.Duration { return nil },
 		rest:     func(*relayConn) {},
+		patient:  context.WithDeadline,
 	}
 }
 
@@ -247,9 +249,9 @@ func (p *pool) target() int {
 
 // add makes one connection and puts it into the pool.
 func (p *pool) add(ctx context.Context) error {
-	makeCtx, cancel := context.WithTimeout(ctx, connectTime)
-	defer cancel()
 	began := time.Now()
+	makeCtx, cancel := p.patient(ctx, began.Add(connectTime))
+	defer cancel()
 	c, err := p.make(makeCtx)
 	p.mu.Lock()
 	defer p.mu.Unlock()

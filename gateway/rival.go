@@ -143,7 +143,7 @@ func refusedFor(err error) bool {
 
 // compete carries the rival to its answer.
 func (t *tunnel) compete(ctx context.Context, r *rival, flow proxy.Flow) error {
-	soon, cancel := context.WithDeadline(ctx, t.until)
+	soon, cancel := t.dialer.upstream.patient(ctx, t.until)
 	conn, err := t.dialer.elsewhere(soon, t.to, flow)
 	cancel()
 	if err != nil {
@@ -153,14 +153,15 @@ func (t *tunnel) compete(ctx context.Context, r *rival, flow proxy.Flow) error {
 	stop := context.AfterFunc(ctx, func() { splice.Abort(below) })
 	defer stop()
 	base, known := conn.written()
-	dead := time.AfterFunc(time.Until(t.until), func() {
+	defer t.dialer.upstream.whenGivenUp(t.until, openTime, patience, func() {
 		if n, ok := conn.acked(); known && ok && n <= base {
 			r.cancel()
 		}
-	})
-	defer dead.Stop()
+	})()
 	if err = t.second(ctx, conn, r, flow); err == nil {
+		late := t.dialer.upstream.whenGivenUp(time.Now().Add(answerTime), answerTime, answerPatience, r.cancel)
 		err = t.read(conn)
+		late()
 	}
 	if err == nil && !stop() {
 		err = ctx.Err()

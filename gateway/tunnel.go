@@ -16,12 +16,13 @@ import (
 )
 
 const (
-	// answerTime is how long the relay may take to say what became of a request.
-	// Its own attempts end after 10 s.
+	// answerTime is how long the relay may take to say what became of a request, if
+	// nothing is heard of it meanwhile. Its own attempts end after 10 s.
 	answerTime = 15 * time.Second
 
 	// openTime is how long a request may go, over all its tries, without the relay's
-	// kernel acknowledging it. Clients get an error within 5 s.
+	// kernel acknowledging it, if nothing else is heard of it either. Clients get an
+	// error within 5 s.
 	openTime = 4800 * time.Millisecond
 
 	// silenceTime is how long a request may go without even the relay's kernel
@@ -54,7 +55,7 @@ type tunnel struct {
 	answered atomic.Bool
 	closed   atomic.Bool
 	tries    int       // used by open alone
-	until    time.Time // when the relay must have been heard of
+	until    time.Time // when it is given up, if nothing is heard of the relay
 
 	order chan struct{} // full while somebody writes before the answer, which may block
 
@@ -145,7 +146,7 @@ func (t *tunnel) message(conn *relayConn, flow proxy.Flow, sent []byte) (msg []b
 
 // send writes a message, and the client's end if that has come.
 func (t *tunnel) send(conn *relayConn, msg []byte, ended bool) error {
-	conn.SetDeadline(time.Now().Add(answerTime))
+	conn.SetDeadline(time.Now().Add(answerTime + answerPatience))
 	_, err := conn.Write(msg)
 	if err == nil && ended {
 		err = conn.CloseWrite()
@@ -208,8 +209,9 @@ func (t *tunnel) answer(conn *relayConn) error {
 	defer late.Stop()
 	quiet := time.AfterFunc(max(silenceTime, 3*conn.setup), func() { t.giveUpSilence(conn, false) })
 	defer quiet.Stop()
-	dead := time.AfterFunc(time.Until(t.until), func() { t.giveUpSilence(conn, true) })
-	defer dead.Stop()
+	u := t.dialer.upstream
+	defer u.whenGivenUp(t.until, openTime, patience, func() { t.giveUpSilence(conn, true) })()
+	defer u.whenGivenUp(time.Now().Add(answerTime), answerTime, answerPatience, func() { t.wake(conn) })()
 	return t.read(conn)
 }
 

@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// connectTime is what a connection to the relay may take until it is
-	// authenticated. Clients get an error after this, so it is below their 5 s.
+	// connectTime is what a warm connection to the relay may take until it is
+	// authenticated, if nothing is heard of the relay.
 	connectTime = 4500 * time.Millisecond
 
 	// resolveTime is how long the relay's name may take to resolve when an address
@@ -110,6 +110,7 @@ type upstream struct {
 	shadow   shadow
 	doubts   doubts
 	suspect  func(netip.Addr) // told of links on which a request waits; may be nil
+	heard    func() time.Time // when anything last came from the relay; nil where nobody knows
 
 	raced, won atomic.Int64 // requests that had a rival, and those that it won
 
@@ -155,6 +156,8 @@ func (u *upstream) warm(ctx context.Context) (*relayConn, error) {
 	if err != nil {
 		return nil, err
 	}
+	stop := context.AfterFunc(ctx, func() { splice.Abort(conn.tls) })
+	defer stop()
 	if err := u.login(conn); err != nil {
 		splice.Abort(conn)
 		return nil, err
