@@ -172,7 +172,10 @@ func (c *SealedConn) WriteLater(p []byte, within time.Duration) {
 	c.later.set(p, within, &c.write, func() { c.seal(c.later.take()) })
 }
 
-// CloseWrite ends the direction, with TCP's end behind the format's own.
+// CloseWrite ends the direction: with the format's own end, or with TCP's where the
+// format has none. Both would do harm: from TCP's end of either direction on, Linux
+// lets no subflow join an MPTCP connection any more, so that it could not outlive the
+// links it has then (mptcp_is_fully_established in net/mptcp/protocol.h).
 func (c *SealedConn) CloseWrite() error {
 	c.write.Lock()
 	defer c.write.Unlock()
@@ -182,9 +185,8 @@ func (c *SealedConn) CloseWrite() error {
 		}
 	}
 	if end := c.framing.End(nil); len(end) > 0 {
-		if _, err := c.Conn.Write(end); err != nil {
-			return err
-		}
+		_, err := c.Conn.Write(end)
+		return err
 	}
 	if half, ok := c.Conn.(Conn); ok {
 		return half.CloseWrite()

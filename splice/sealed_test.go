@@ -3,9 +3,10 @@ package splice
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
-
+	"os"
 	"testing"
 	"time"
 )
@@ -103,8 +104,19 @@ func TestSealedWriteOfNothing(t *testing.T) {
 	c.Write(nil)
 	c.Write(nil)
 	c.CloseWrite()
-	if b, _ := io.ReadAll(far); string(b) != "\x00\x05hello\x00\x00" {
+	b := make([]byte, 9)
+	if io.ReadFull(far, b); string(b) != "\x00\x05hello\x00\x00" {
 		t.Errorf("sent %q", b)
+	}
+}
+
+// The format's end goes without TCP's, from which on no subflow can join.
+func TestEndOfFormatLeavesTCPOpen(t *testing.T) {
+	near, far := socketPair(t, false)
+	Sealed(near, nil, &testFraming{}).CloseWrite()
+	far.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if b, err := io.ReadAll(far); string(b) != "\x00\x00" || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("sent %q, %v", b, err)
 	}
 }
 
