@@ -97,14 +97,14 @@ func (f *flows) run(ctx context.Context) {
 
 // look samples every connection, and tells of the links that ail.
 func (f *flows) look() {
-	f.mu.Lock()
-	f.senses.looking = true
-	for c, known := range f.conns {
+	f.each(func(c *net.TCPConn, known *followed) {
 		if !known.atRest(c) {
+			f.senses.looking = true
 			f.sample(c)
+			f.senses.looking = false
 		}
-	}
-	f.senses.looking = false
+	})
+	f.mu.Lock()
 	f.compare()
 	now := time.Now()
 	due := now.Sub(f.marks[1].at) >= sampleEvery*9/10 // looks may be much closer
@@ -124,21 +124,6 @@ func (f *flows) look() {
 	}
 }
 
-// compare finds the least round trip over each local address. The smoothed ones
-// would do no good: after a download they say how long the queue was.
-func (f *flows) compare() {
-	now := make(map[netip.Addr]time.Duration)
-	for _, known := range f.conns {
-		for _, s := range known.live {
-			a := s.Local.Addr()
-			if least, ok := now[a]; s.State == mptcp.Established && s.MinRTT > 0 && (!ok || s.MinRTT < least) {
-				now[a] = s.MinRTT
-			}
-		}
-	}
-	maps.Copy(f.least, now)
-}
-
 // finish takes a connection's last word and adds it to the past.
 func (f *flows) finish(c *net.TCPConn) {
 	f.trimmer.Remove(c)
@@ -155,85 +140,11 @@ func (f *flows) finish(c *net.TCPConn) {
 	delete(f.conns, c)
 }
 
-// sample asks the kernel about a connection. Subflows that are gone go to the
-// past with what they had.
-func (f *flows) sample(c *net.TCPConn) {
-	full, err := mptcp.FullInfo(c)
-	if err != nil {
-		return
-	}
-	known := f.conns[c]
-	now := make(map[subflowKey]mptcp.Subflow, len(full.Subflows))
-	var came, unacked uint64
-	for _, s := range full.Subflows {
-		if s.Local.Addr().IsUnspecified() {
-			continue // closed: the kernel has forgotten its addresses
-		}
-		key := subflowKey{s.Local, s.Remote}
-		now[key] = s
-		if known.live[key].State != mptcp.Established {
-			f.isNew(s, full.Fallback)
-		}
-		if ails(known.live[key], s) {
-			f.ailing[s.Local.Addr()] = true
-		}
-		f.senses.sense(known.live[key], s)
-		came, unacked = came+s.BytesReceived, unacked+uint64(s.Unacked)*uint64(s.MSS)
-		delete(known.live, key)
-		f.hear(s)
-	}
-	for _, s := range known.live {
-		f.settle(s)
-		known.gone[s.Local.Addr()] += cost(s) + farewell
-		known.lost += s.BytesReceived
-	}
-	known.live = now
-	f.senses.whole(known, full.Connection, known.lost+came, unacked)
-}
-
-// settle adds a subflow that will not change any more.
-func (f *flows) settle(s mptcp.Subflow) {
-	t := f.past[s.Local.Addr()]
-	t.add(s)
-	f.past[s.Local.Addr()] = t
-}
-
-// hear notes what a subflow says of its link.
-func (f *flows) hear(s mptcp.Subflow) {
-	if s.State != mptcp.Established {
-		return
-	}
-	t := f.past[s.Local.Addr()]
-	now := time.Now()
-	t.rtt, t.heard = s.RTT, now
-	f.past[s.Local.Addr()] = t
-	if heard := now.Add(-min(s.LastDataRecv, s.LastAckRecv)); heard.After(f.heardAt) {
-		f.heardAt = heard
-	}
-}
-
-// isNew tells what a subflow that was not there before says of MPTCP on its link.
-func (f *flows) isNew(s mptcp.Subflow, fallback bool) {
-	if s.State != mptcp.Established || f.tell == nil {
-		return
-	}
-	e := passage.Joined
-	switch {
-	case fallback:
-		e = passage.Fell
-	case s.ID == 1:
-		e = passage.Began
-	}
-	f.tell(s.Local.Addr(), s.Remote.Port(), e)
-}
-
 // byAddress returns the totals, living connections included.
 func (f *flows) byAddress() map[netip.Addr]traffic {
+	f.each(func(c *net.TCPConn, _ *followed) { f.sample(c) })
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for c := range f.conns {
-		f.sample(c)
-	}
 	all := maps.Clone(f.past) // with the subflows that the samples found gone
 	for _, known := range f.conns {
 		for _, s := range known.live {
@@ -243,40 +154,6 @@ func (f *flows) byAddress() map[netip.Addr]traffic {
 		}
 	}
 	f.rate(all, time.Now())
-	return all
-}
-
-// What a packet has besides the data that is counted: an IP header, TCP's with a
-// timestamp and 12 to 20 bytes of MPTCP's; and what the end of a subflow takes,
-// after which the kernel does not tell any more. Measured on Linux 6.18.
-const (
-	headers4 = 20 + 20 + 12 + 16
-	headers6 = headers4 + 20
-	farewell = 900
-)
-
-// cost returns about how many bytes of IP packets a subflow has moved, both ways.
-func cost(s mptcp.Subflow) uint64 {
-	headers := uint64(headers4)
-	if s.Local.Addr().Is6() {
-		headers = headers6
-	}
-	return s.BytesSent + s.BytesReceived + headers*(uint64(s.SegmentsSent)+uint64(s.SegmentsHeard))
-}
-
-// cost returns what a connection has cost so far on each local address.
-func (f *flows) cost(c *relayConn) map[netip.Addr]uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	known := f.conns[c.socket]
-	if known == nil {
-		return nil
-	}
-	f.sample(c.socket)
-	all := maps.Clone(known.gone)
-	for _, s := range known.live {
-		all[s.Local.Addr()] += cost(s)
-	}
 	return all
 }
 

@@ -120,10 +120,8 @@ func (g *Gateway) stand(why map[netip.Addr]string) (any bool) {
 // standing returns the local addresses of MPTCP subflows over which something came of
 // late.
 func (f *flows) standing() map[netip.Addr]bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	all := make(map[netip.Addr]bool)
-	for c := range f.conns {
+	for _, c := range f.sockets(func(*followed) bool { return true }) {
 		full, err := mptcp.FullInfo(c)
 		if err != nil || full.Fallback {
 			continue

@@ -68,12 +68,8 @@ func (g *Gateway) lastHeard(name string) (at time.Time) {
 // heard returns when something was last received over any of these local addresses, by
 // the subflows of now; zero if there are none.
 func (f *flows) heard(over []netip.Addr) (at time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for c, known := range f.conns {
-		if !known.uses(over) {
-			continue // a dead link is asked about often, and most of a thousand connections have left it
-		}
+	// A dead link is asked about often, and most of a thousand connections have left it.
+	for _, c := range f.sockets(func(known *followed) bool { return known.uses(over) }) {
 		full, err := mptcp.FullInfo(c)
 		if err != nil {
 			continue
