@@ -24,6 +24,7 @@ func (l *linux) apply(s step) error {
 	case sysctl:
 		return writeSysctl(it)
 	case route:
+		l.refresh()
 		if s.verb == verbDel {
 			return unless(l.route.RouteDel(it.kernel()), unix.ESRCH, unix.ENODEV)
 		}

@@ -22,6 +22,12 @@ type step struct {
 
 func (s step) String() string { return s.item.line(s.verb) }
 
+// waits reports whether a step is only right by the routes of now.
+func (s step) waits() bool {
+	_, ok := s.item.(endpoint)
+	return !ok || s.verb != verbDelete && s.verb != verbChange
+}
+
 // diff returns the steps that lead from what is there to the plan. Endpoints of
 // lost links go first, for traffic waits on them; new endpoints come last, for
 // the kernel joins at once and the routes must be right by then.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -22,6 +23,7 @@ type fakeKernel struct {
 	nextID uint8
 	boot   string
 	closed bool
+	listed atomic.Int32 // how often routes were to be listed
 }
 
 func (k *fakeKernel) observe([]string) (*observed, error) {
@@ -93,6 +95,8 @@ func change1[T comparable](have *[]T, verb string, it T) error {
 	}
 	return nil
 }
+
+func (k *fakeKernel) refresh() { k.listed.Add(1) }
 
 func (k *fakeKernel) counters() (map[int]Counter, error) { return nil, nil }
 

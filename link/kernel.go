@@ -5,8 +5,10 @@ import "sync"
 // A kernel is what a manager needs of the operating system. The tests have one
 // of their own.
 type kernel interface {
-	// observe looks at everything; also names sysctls to read beyond sysctlPaths.
+	// observe looks at everything; also names sysctls to read beyond sysctlPaths. Routes
+	// may be as of the last look, save after refresh.
 	observe(also []string) (*observed, error)
+	refresh()
 	apply(step) error
 	// counters are those of all interfaces, by number; without IDs.
 	counters() (map[int]Counter, error)

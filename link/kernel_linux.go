@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -27,6 +28,9 @@ type linux struct {
 	events *events
 	lock   net.Listener
 	place  string
+
+	stale atomic.Bool // seen is to be listed anew
+	seen  *observed   // the routes, as listed last; nil: not yet
 }
 
 // openKernel opens the network namespace of the calling thread. If it can only

@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -351,4 +352,43 @@ func TestKernelObserveOnly(t *testing.T) {
 	if after := state(t); after != before {
 		t.Errorf("after\n%s\n\nbefore\n%s", after, before)
 	}
+}
+
+// On a router with many routes a link is steered without listing them, and what the
+// list of before no longer shows is noticed in time.
+func TestKernelManyRoutes(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	twoLinks(t)
+	dsl := mustLink(t, "dsl").Attrs().Index
+	for i := range 30_000 {
+		to := &net.IPNet{IP: net.IPv4(11, byte(i>>8), byte(i), 0), Mask: net.CIDRMask(24, 32)}
+		must(t, netlink.RouteAdd(&netlink.Route{Dst: to, Gw: net.IPv4(10, 0, 1, 1), LinkIndex: dsl, Protocol: unix.RTPROT_BGP}))
+	}
+	m, err := New(Config{StateDir: t.TempDir()})
+	must(t, err)
+	least := func(do func(i int)) time.Duration {
+		best := time.Hour
+		for i := range 10 {
+			begin := time.Now()
+			do(i)
+			best = min(best, time.Since(begin))
+		}
+		return best
+	}
+	look := least(func(int) { m.kernel.refresh(); must(t, m.reconcile()) })
+	steer := least(func(i int) { must(t, m.Steer(map[string]Part{"lte": {Role: Role(i % 3)}})) })
+	t.Logf("a look takes %v, a change of part %v", look, steer)
+	if steer > look/4 {
+		t.Errorf("a change of part takes %v, a look with all routes %v", steer, look)
+	}
+	table := TableBase + mustLink(t, "lte").Attrs().Index
+	stop := serve(t, m)
+	must(t, netlink.RouteDel(&netlink.Route{Table: table, Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}, LinkIndex: table - TableBase}))
+	within(t, 2*time.Second, "route of ours restored", func() bool {
+		routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
+		return err == nil && len(routes) == 2
+	})
+	stop()
 }

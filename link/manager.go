@@ -1,13 +1,12 @@
 package link
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
-	"time"
+	"sync/atomic"
 )
 
 // A Config says which links there are and where the journal is kept.
@@ -37,24 +36,16 @@ func (c Config) role() string {
 	return "gateway"
 }
 
-// Times chosen by us.
-const (
-	// settle is how long related events are collected. A DHCP client adds address
-	// and routes within a few milliseconds.
-	settle = 20 * time.Millisecond
-	// resync is how often everything is looked at without any event: somebody may have
-	// flushed rules or endpoints, and those of the path manager raise no event.
-	resync = time.Minute
-	// retry is the wait after a failure: most are races with a link that is changing.
-	// It doubles each time, for a read-only /proc/sys stays one.
-	retry = time.Second
-)
-
 // A Manager owns what this host's kernel knows about the links.
 type Manager struct {
 	log     *slog.Logger
 	stop    chan struct{}
 	planner planner
+
+	// outdated says that routes may have changed since they were listed. Until they are
+	// listed again, endpoints go and change, but none is added: the kernel would join
+	// over it at once, perhaps by another link.
+	outdated atomic.Bool
 
 	work    sync.Mutex // held while the kernel is looked at and changed
 	kernel  kernel     // nil: there is none to manage
@@ -105,6 +96,7 @@ func (m *Manager) Set(wanted []Wanted) error {
 	if m.kernel == nil {
 		return nil
 	}
+	m.kernel.refresh()
 	return m.follows()
 }
 
@@ -181,64 +173,6 @@ func CleanUp(cfg Config) error {
 		err = m.undo()
 	}
 	return errors.Join(err, k.close())
-}
-
-// Serve follows the links until ctx ends or the Manager is closed, then takes
-// everything back. Failures to change the kernel are logged and tried again, and
-// shown by [Manager.Managing].
-func (m *Manager) Serve(ctx context.Context) error {
-	if m.kernel != nil {
-		m.follow(ctx)
-	} else {
-		select {
-		case <-ctx.Done():
-		case <-m.stop:
-		}
-	}
-	return m.Close()
-}
-
-func (m *Manager) follow(ctx context.Context) {
-	look := time.NewTicker(resync)
-	defer look.Stop()
-	settled := time.NewTimer(settle)
-	settled.Stop()
-	defer settled.Stop()
-	waiting, wait := false, retry
-	again := func(failed bool) {
-		if !failed {
-			wait = retry
-			return
-		}
-		settled.Reset(wait)
-		wait = min(2*wait, resync)
-	}
-	again(m.troubled())
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-m.stop:
-			return
-		case <-m.kernel.alarm().rung:
-			if m.kernel.alarm().take() == soon {
-				if !waiting {
-					settled.Reset(settle)
-					waiting = true
-				}
-				continue
-			}
-		case <-settled.C:
-		case <-look.C:
-		}
-		settled.Stop()
-		waiting = false
-		err := m.reconcile()
-		if err != nil {
-			m.log.Warn("links could not be followed", "err", err)
-		}
-		again(err != nil || m.troubled())
-	}
 }
 
 // Links returns the links as they are now, in the order of their names. The

@@ -17,8 +17,8 @@ import (
 // interface as down before it removes the routes, so a route that is missing
 // because of that is never seen beside an interface that still looks up.
 func (l *linux) observe(also []string) (*observed, error) {
-	o := &observed{foreign: map[int]bool{}, sysctls: map[string]string{}}
-	if err := l.observeRoutes(o); err != nil {
+	o := &observed{sysctls: map[string]string{}}
+	if err := l.knownRoutes(o); err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
 	if err := l.observeRules(o); err != nil {
@@ -125,81 +125,6 @@ func prefix(n *net.IPNet) netip.Prefix {
 	ip, _ := netip.AddrFromSlice(n.IP)
 	bits, _ := n.Mask.Size()
 	return netip.PrefixFrom(ip.Unmap(), bits).Masked()
-}
-
-func (l *linux) observeRoutes(o *observed) error {
-	routes, err := whole(func() (all []netlink.Route, err error) {
-		// Without this filter only the main table is listed.
-		every := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
-		err = l.route.RouteListFilteredIter(netlink.FAMILY_ALL, every, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
-			if r.Table > TableBase || r.Table == mainTable && bits(r) == 0 {
-				all = append(all, r)
-			}
-			return true
-		})
-		return all, err
-	})
-	if err != nil {
-		return err
-	}
-	for _, r := range routes {
-		switch {
-		case r.Family != netlink.FAMILY_V4 && r.Family != netlink.FAMILY_V6:
-		case r.Table > TableBase && r.Protocol == Protocol:
-			via := gateway(r.Gw, r.Via)
-			o.routes = append(o.routes, route{table: r.Table, dst: destination(r), via: via, index: r.LinkIndex, onlink: onlink(r.Flags, via)})
-		case r.Table > TableBase:
-			o.foreign[r.Table] = true
-		case r.Type == unix.RTN_UNICAST:
-			o.defaults = append(o.defaults, hops(r)...)
-		}
-	}
-	return nil
-}
-
-func hops(r netlink.Route) (hops []nextHop) {
-	one := nextHop{index: r.LinkIndex, ipv6: r.Family == netlink.FAMILY_V6, metric: r.Priority}
-	if len(r.MultiPath) == 0 {
-		one.gateway = gateway(r.Gw, r.Via)
-		one.onlink = onlink(r.Flags, one.gateway)
-		return []nextHop{one}
-	}
-	for _, n := range r.MultiPath {
-		one.index, one.gateway = n.LinkIndex, gateway(n.Gw, n.Via)
-		one.onlink = onlink(n.Flags, one.gateway)
-		hops = append(hops, one)
-	}
-	return hops
-}
-
-func onlink(flags int, via netip.Addr) bool {
-	return via.IsValid() && flags&unix.RTNH_F_ONLINK != 0
-}
-
-func bits(r netlink.Route) int {
-	if r.Dst == nil {
-		return 0
-	}
-	n, _ := r.Dst.Mask.Size()
-	return n
-}
-
-func destination(r netlink.Route) netip.Prefix {
-	if bits(r) > 0 {
-		return prefix(r.Dst)
-	}
-	if r.Family == netlink.FAMILY_V6 {
-		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-	}
-	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-}
-
-func gateway(gw net.IP, via netlink.Destination) netip.Addr {
-	if v, ok := via.(*netlink.Via); ok && gw == nil {
-		gw = v.Addr
-	}
-	a, _ := netip.AddrFromSlice(gw)
-	return a.Unmap()
 }
 
 func (l *linux) observeRules(o *observed) error {

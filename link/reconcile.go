@@ -62,6 +62,9 @@ func (m *Manager) follows() error {
 // links are independent. Without a journal nothing is made, only removed.
 func (m *Manager) applyAll(o *observed, p *plan) error {
 	steps := diff(o, p)
+	if m.outdated.Load() {
+		steps = slices.DeleteFunc(steps, step.waits)
+	}
 	first := slices.IndexFunc(steps, func(s step) bool {
 		e, ok := s.item.(endpoint)
 		return s.verb != verbDelete || !ok || !e.ours
@@ -114,6 +117,7 @@ func (m *Manager) troubled() bool {
 
 // undo takes everything back that is ours, and forgets it if that worked.
 func (m *Manager) undo() error {
+	m.kernel.refresh()
 	o, err := m.observe()
 	if err != nil {
 		return err
