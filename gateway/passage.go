@@ -88,16 +88,30 @@ func (g *Gateway) followPassage(ctx context.Context) {
 			g.config.Log.Warn("links could not be followed", "err", err)
 		}
 		if news {
-			g.pool.anew()
+			g.pool.anew(!g.trying(links))
 		}
 	}
 }
 
-// anew has connections replaced that lack a link, whatever became of that before.
-func (p *pool) anew() {
-	p.mu.Lock()
-	p.scouts, p.renewals = pace{}, pace{}
-	p.mu.Unlock()
+// trying reports whether a link is tried that let nothing join. While it is, living
+// connections show what becomes of that, and no further one need be made.
+func (g *Gateway) trying(links []link.Link) bool {
+	for _, l := range links {
+		if slices.ContainsFunc(l.Addrs, g.passage.Trial) {
+			return true
+		}
+	}
+	return false
+}
+
+// anew looks through the pool; at once, whatever became of that before, connections are
+// replaced that lack a link.
+func (p *pool) anew(atOnce bool) {
+	if atOnce {
+		p.mu.Lock()
+		p.scouts, p.renewals = pace{}, pace{}
+		p.mu.Unlock()
+	}
 	p.check(p.subflows)
 }
 

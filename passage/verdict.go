@@ -89,6 +89,13 @@ const (
 	meteredPace = 5 * time.Minute
 	lateAfter   = 30 * time.Minute
 
+	// A trial of a link that refuses costs more: each living connection sends a SYN
+	// over it, and one more is made. After freeTrials in a row that came to nothing the
+	// wait doubles each time, up to refusedPace, or meteredRefusedPace where bytes cost.
+	freeTrials         = 3
+	refusedPace        = 30 * time.Minute
+	meteredRefusedPace = 2 * time.Hour
+
 	// expiry is how long a good verdict lasts without anything new.
 	expiry = time.Hour
 
@@ -109,6 +116,7 @@ type record struct {
 	failing time.Duration // when the present row of misses began
 
 	missed, fell, lost, shut int // in a row
+	refusals                 int // since anything joined
 	suspect                  bool
 	trial                    time.Duration // until when a link that refused is tried, or 0
 }
@@ -117,6 +125,7 @@ type record struct {
 func (r record) hear(e Evidence, now time.Duration) record {
 	switch e {
 	case Joined:
+		r.refusals = 0
 		return r.good(now)
 	case Began:
 		r.fell, r.lost, r.shut = 0, 0, 0
@@ -201,6 +210,7 @@ func (r record) refused(now time.Duration) record {
 	}
 	r = r.become(Refused, now)
 	r.suspect = false
+	r.refusals++
 	return r
 }
 
@@ -242,12 +252,26 @@ func (r record) due(metered, wanted bool) time.Duration {
 		return r.asked + suspectPace
 	case !r.verdict.Bad():
 		return never
+	case r.verdict == Refused:
+		pace = r.trialPace(metered)
 	case r.asked-r.since >= lateAfter && metered:
 		pace = meteredPace
 	case r.asked-r.since >= lateAfter || metered:
 		pace = patientPace
 	}
 	return r.asked + pace
+}
+
+// trialPace returns how long after the last probe a link that refuses is tried again.
+func (r record) trialPace(metered bool) time.Duration {
+	pace, most := badPace, refusedPace
+	if metered {
+		pace, most = patientPace, meteredRefusedPace
+	}
+	for n := freeTrials; n < r.refusals && pace < most; n++ {
+		pace *= 2
+	}
+	return min(pace, most)
 }
 
 // worth says how much a way adds to a port: nothing if nothing is known of it, and

@@ -88,9 +88,51 @@ func TestDue(t *testing.T) {
 		{"blocked, and bytes cost", bad(s, s), true, true, s + patientPace},
 		{"blocked for long", bad(s, s+lateAfter), false, true, s + lateAfter + patientPace},
 		{"blocked for long, and bytes cost", bad(s, s+lateAfter), true, true, s + lateAfter + meteredPace},
+		{"refuses", record{verdict: Refused, since: s, asked: s, refusals: 1}, false, true, s + badPace},
+		{"refuses, and bytes cost", record{verdict: Refused, since: s, asked: s, refusals: 1}, true, true, s + patientPace},
+		{"still refuses", record{verdict: Refused, since: s, asked: s, refusals: freeTrials + 2}, false, true, s + 4*badPace},
+		{"refuses for ever", record{verdict: Refused, since: s, asked: s, refusals: 1 << 40}, false, true, s + refusedPace},
+		{"refuses for ever, and bytes cost", record{verdict: Refused, since: s, asked: s, refusals: 1 << 40}, true, true, s + meteredRefusedPace},
 	} {
 		if got := c.r.due(c.metered, c.wanted); got != c.want {
 			t.Errorf("%s: %v, want %v", c.what, got, c.want)
+		}
+	}
+}
+
+// TestTrialsGetRarer lives through a day of a link over which no connection joins,
+// then lets one join.
+func TestTrialsGetRarer(t *testing.T) {
+	for _, metered := range []bool{false, true} {
+		r := record{asked: -1}
+		const at = time.Second
+		r = r.hear(Missed, at).hear(Missed, at).hear(Missed, at).hear(passed, at)
+		trials, early := 0, 0
+		for r.asked = at; r.asked < 24*time.Hour; trials++ {
+			now := r.due(metered, true)
+			if now < 2*time.Minute {
+				early++
+			}
+			r.asked = now
+			r = r.hear(passed, now).hear(Began, now+time.Second)
+			if trials%2 == 0 { // no connection was there to try it, and later one is
+				r = r.expire(now+trialTime).hear(Began, now+trialTime)
+			}
+			if r = r.hear(Missed, now+trialTime); r.verdict != Refused {
+				t.Fatalf("trial %d: %v", trials, r.verdict)
+			}
+		}
+		most := 60
+		if metered {
+			most = 24
+		}
+		if trials > most || early < 2 {
+			t.Errorf("metered %v: %d trials in a day, %d in the first two minutes", metered, trials, early)
+		}
+		now := r.due(metered, true)
+		r = r.hear(passed, now).hear(Joined, now+time.Second)
+		if r.verdict != OK || r.refusals != 0 {
+			t.Errorf("after a join: %v, %d refusals", r.verdict, r.refusals)
 		}
 	}
 }
