@@ -42,8 +42,12 @@ func (s *steering) decided() []bundle.Decision {
 }
 
 // steer has the parts decided anew, by what was measured last and what is known of
-// the links now, and tells the kernel.
+// the links now, and tells the kernel. Where the kernel is not told of the links, each
+// plays what others make of it, and there is nothing to decide.
 func (g *Gateway) steer() {
+	if !g.managed() {
+		return
+	}
 	s := &g.steering
 	b := s.last
 	s.last.Span = 0 // what was measured is to be counted once

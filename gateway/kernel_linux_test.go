@@ -507,3 +507,37 @@ func TestMoreLinksThanEndpoints(t *testing.T) {
 		t.Errorf("connections begin last over %+v", last)
 	}
 }
+
+// A gateway that may not manage the links decides nothing on them, and says nothing of
+// parts that nobody plays.
+func TestNothingIsDecidedWithoutManagement(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	linkUp(t, "dsl", "10.1.0.2/24", "10.1.0.1")
+	linkUp(t, "lte", "10.2.0.2/24", "10.2.0.1")
+	newLinks := func() *link.Manager {
+		m, err := link.New(link.Config{
+			StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
+			Wanted: []link.Wanted{{Name: "dsl"}, {Name: "lte", Mode: link.Overflow}},
+		})
+		must(t, err)
+		t.Cleanup(func() { m.Close() })
+		return m
+	}
+	for _, managed := range []bool{true, false} { // the second one finds the first
+		g, log := newTestGateway(t)
+		g.config.Links = newLinks()
+		g.monitor = g.newMonitor()
+		if ok, why := g.config.Links.Managing(); ok != managed {
+			t.Fatalf("managing %v: %s", ok, why)
+		}
+		g.steer()
+		if n := len(g.steering.decided()); (n > 0) != managed || strings.Contains(log.String(), "role=") != managed {
+			t.Errorf("managed %v: %d decisions; log\n%s", managed, n, log)
+		}
+		if g.steering.again <= 0 {
+			t.Error("looks without a rest")
+		}
+	}
+}
