@@ -69,6 +69,17 @@ func (g *Gateway) sources(v6 bool) []source {
 // sixFirst reports whether connections are to begin by IPv6 where there is a choice.
 func (g *Gateway) sixFirst() bool { return g.managed() && link.SixFirst(g.config.Links.Links()) }
 
+// aim tells the links by which families the relay is reached, if that is known.
+func (g *Gateway) aim() {
+	places := g.upstream.places()
+	if len(places) == 0 {
+		return
+	}
+	if err := g.config.Links.OnlySix(!slices.ContainsFunc(places, netip.Addr.Is4)); err != nil {
+		g.config.Log.Warn("links could not be followed", "err", err)
+	}
+}
+
 // rank orders links by what they are for: those that carry traffic before those that
 // stand by, and of these the ones that are dearest last.
 func rank(l link.Link) int {

@@ -153,6 +153,7 @@ func (g *Gateway) suspect(a netip.Addr) {
 // apply acts on what is known now: over a doubtful link requests do not go alone, and
 // each link plays its part.
 func (g *Gateway) apply() {
+	g.aim()
 	g.revive(time.Now())
 	g.doubt()
 	g.steer()

@@ -9,11 +9,12 @@ import (
 )
 
 // chooseEndpoints gives the kernel's few endpoints to the links that are up:
-// first one to each link, then the second family; On links before the others.
+// first one to each link, of the family in which connections begin if it has that,
+// then the second family; On links before the others.
 // Every link gets one, also that of the main default route, for only then can a
 // connection's first subflow be closed and come back. It reports whether a link has to
 // join by another family than that in which connections begin.
-func (p *plan) chooseEndpoints(o *observed, links []*candidate, barred map[netip.Addr]string) (apart bool) {
+func (p *plan) chooseEndpoints(o *observed, links []*candidate, six bool, barred map[netip.Addr]string) (apart bool) {
 	free := maxEndpoints
 	foreign := map[string]bool{}
 	for _, e := range o.endpoints {
@@ -22,7 +23,6 @@ func (p *plan) chooseEndpoints(o *observed, links []*candidate, barred map[netip
 			foreign[e.addr.String()] = true
 		}
 	}
-	six := sixFirst(links)
 	order := slices.Clone(links)
 	slices.SortStableFunc(order, func(a, b *candidate) int { return a.rank() - b.rank() })
 	for turn := range 2 {
@@ -32,7 +32,8 @@ func (p *plan) chooseEndpoints(o *observed, links []*candidate, barred map[netip
 			}
 			crosses := c.apart(six, barred)
 			apart = apart || crosses
-			e := endpoint{addr: c.sources[turn].addr, index: c.Index, dev: c.Name, backup: c.Role == Standby, fullmesh: crosses && c.sources[turn].addr.Is6() != six}
+			from := c.turn(turn, six)
+			e := endpoint{addr: from, index: c.Index, dev: c.Name, backup: c.Role == Standby, fullmesh: crosses && from.Is6() != six}
 			why, bar := barred[e.addr]
 			switch {
 			case bar:
@@ -49,6 +50,15 @@ func (p *plan) chooseEndpoints(o *observed, links []*candidate, barred map[netip
 		}
 	}
 	return apart
+}
+
+// turn returns the address of a link with that many that comes at a turn: the one of
+// the family in which connections begin, if there is a choice, comes first.
+func (c *candidate) turn(n int, six bool) netip.Addr {
+	if len(c.sources) > 1 && c.sources[0].addr.Is6() != six {
+		n = 1 - n
+	}
+	return c.sources[n].addr
 }
 
 func (c *candidate) rank() int {

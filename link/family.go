@@ -28,6 +28,20 @@ func sixFirst(links []*candidate) bool {
 	return SixFirst(all)
 }
 
+// OnlySix says whether the relay has no IPv4 address. Connections then begin by IPv6
+// whatever the links have, and IPv6 addresses come first where the kernel has not enough
+// endpoints for all. It applies at once what differs.
+func (m *Manager) OnlySix(only bool) error {
+	m.work.Lock()
+	same := m.planner.onlySix == only
+	m.planner.onlySix = only
+	m.work.Unlock()
+	if same || m.kernel == nil {
+		return nil
+	}
+	return m.follows()
+}
+
 // apart reports whether a link has to join in the other family than that in which
 // connections begin: then its endpoint is fullmesh, which joins at announced addresses
 // of its own family, and only there.

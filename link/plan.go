@@ -47,6 +47,7 @@ type planner struct {
 	barred    map[netip.Addr]string
 	// leaving are links that stand by, whatever else is said of them.
 	leaving  []string
+	onlySix  bool     // the relay has no IPv4
 	renewing []string // links without an endpoint for a moment
 }
 
@@ -95,7 +96,7 @@ func (pl *planner) plan(o *observed) *plan {
 		}
 	}
 	p.takeOver(o, links)
-	apart := p.chooseEndpoints(o, links, pl.barred)
+	apart := p.chooseEndpoints(o, links, pl.onlySix || sixFirst(links), pl.barred)
 	if pl.relay {
 		inUse, apart = maxEndpoints, true
 	}

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -288,6 +289,32 @@ func TestEndpointPlaces(t *testing.T) {
 	d := diff(&observed{endpoints: o.endpoints}, &plan{endpoints: []endpoint{{addr: o.endpoints[2].addr, index: 1, dev: "w1"}}})
 	if len(d) != 1 || d[0].String() != "ip mptcp endpoint add 10.0.1.2 dev w1 subflow" {
 		t.Errorf("an implicit endpoint is to be replaced by adding; got %v", d)
+	}
+}
+
+// Where there are too few endpoints, those come first that can join a connection.
+func TestEndpointFamilies(t *testing.T) {
+	o := &observed{}
+	for i := range 5 {
+		name := fmt.Sprint("w", i+1)
+		o.devices = append(o.devices, dev(i+1, name, fmt.Sprintf("10.0.%d.2/24", i+1), fmt.Sprintf("2001:db8:%d::2/64", i+1)))
+		o.defaults = append(o.defaults, nextHop{index: i + 1}, nextHop{index: i + 1, ipv6: true})
+	}
+	for _, only := range []bool{false, true} {
+		pl := planner{onlySix: only, wanted: wanted(t, "w1 w2 w3 w4 w5")}
+		p := pl.plan(o)
+		six := 0
+		for i, e := range p.endpoints {
+			if e.addr.Is6() {
+				six++
+			}
+			if i < 5 && e.addr.Is6() != only {
+				t.Errorf("relay of IPv6 only %v: endpoint %d is %s", only, i+1, e.addr)
+			}
+		}
+		if want := map[bool]int{false: 3, true: 5}[only]; six != want || len(p.endpoints) != maxEndpoints {
+			t.Errorf("relay of IPv6 only %v: %d of %d endpoints are IPv6, want %d", only, six, len(p.endpoints), want)
+		}
 	}
 }
 
