@@ -135,7 +135,8 @@ func (t Transfer) run(ctx context.Context, way Way) (Result, error) {
 		why, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
 		return Result{}, fmt.Errorf("the relay answers %s: %s", resp.Status, strings.TrimSpace(string(why)))
 	}
-	c.SetDeadline(time.Time{})
+	c.SetWriteDeadline(time.Time{})
+	c.SetReadDeadline(time.Now().Add(openTime)) // until the first byte: the link may die now
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
 	}
@@ -179,6 +180,8 @@ func (t Transfer) down(c net.Conn, body io.Reader, m *meter) error {
 		}
 		switch {
 		case err == nil:
+		case m.r.Began.IsZero() && err != io.EOF:
+			return fmt.Errorf("nothing arrived: %w", err)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			m.end(t.over(m, now))
 			return nil

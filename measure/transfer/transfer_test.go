@@ -3,8 +3,10 @@ package transfer
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -173,6 +175,30 @@ func TestAsksTwice(t *testing.T) {
 		}
 		if _, err := (Transfer{For: time.Second}).Run(t.Context(), way); !errors.Is(err, ErrNoService) {
 			t.Error(err)
+		}
+	})
+}
+
+// A link that dies before the first byte does not hold up the others.
+func TestNothingArrives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, up := range []bool{false, true} {
+			way := func(ctx context.Context) (net.Conn, error) {
+				near, far := net.Pipe()
+				t.Cleanup(func() { far.Close() })
+				go func() {
+					far.Read(make([]byte, 1000))
+					io.WriteString(far, "HTTP/1.1 200 OK\r\n\r\n")
+				}()
+				return near, nil
+			}
+			began := time.Now()
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			_, err := Transfer{Up: up, For: time.Second}.Run(ctx, way)
+			stop()
+			if d := time.Since(began); err == nil || !strings.Contains(err.Error(), "nothing arrived") || d != openTime {
+				t.Errorf("up %v: %v after %v", up, err, d)
+			}
 		}
 	})
 }
