@@ -159,11 +159,11 @@ func (d *down) give(p []byte, now time.Time) (n int, again time.Time, err error)
 		n = int(min(int64(n), d.size-d.sent))
 	}
 	if d.rate > 0 {
-		due := int64(float64(d.rate)*(age/paceStep*paceStep+paceStep).Seconds()) - d.sent
+		due := float64(d.rate)*(age/paceStep*paceStep+paceStep).Seconds() - float64(d.sent) // may be more than an int64 holds
 		if due < 1 {
 			return 0, d.began.Add((age/paceStep + 1) * paceStep), nil
 		}
-		n = int(min(int64(n), due))
+		n = int(min(float64(n), due))
 	}
 	clear(p[:n])
 	d.sent += int64(n)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -97,6 +98,24 @@ func TestDownloadEndsInTime(t *testing.T) {
 			}
 			if n := int(MaxTime.Seconds()) * 1000; len(body) < n-20 || len(body) > n+20 {
 				t.Errorf("%s: %d bytes", query, len(body))
+			}
+		}
+	})
+}
+
+// The greatest rates are as fast as it goes.
+func TestGreatestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := open(t, New(nobody(t)), fmt.Sprintf("GET /down?rate=%d HTTP/1.1\r\n\r\n", int64(math.MaxInt64)))
+		buf := make([]byte, 64<<10)
+		if _, err := c.Read(buf); err != nil { // the head
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		c.SetReadDeadline(time.Now().Add(time.Second))
+		for range 9 {
+			if n, err := c.Read(buf); n != len(buf) || err != nil {
+				t.Fatalf("%d bytes, %v", n, err)
 			}
 		}
 	})
