@@ -13,9 +13,9 @@ import (
 type Mind struct {
 	links   map[string]*memory
 	past    []moment
-	changed time.Duration // when a role last changed
-	wanting time.Duration // since when more is wanted than comes, 0 is not now
-	awaited time.Duration // when that was last seen
+	changed time.Duration             // when a role last changed
+	wanting [directions]time.Duration // since when more is wanted than comes, 0 is not now
+	awaited [directions]time.Duration // when that was last seen
 }
 
 // A memory is what is remembered of a link.
@@ -203,7 +203,7 @@ func (m *Mind) again(b *Bundle) time.Duration {
 			k.conduct.state == judged || k.conduct.state == trying
 	}
 	// While much is under way over several links, one of them may block the others.
-	if n := len(m.past); flows && (waits || many > 1 && n > 0 && m.past[n-1].waiting) {
+	if n := len(m.past); flows && (waits || many > 1 && n > 0 && m.past[n-1].waiting != [directions]bool{}) {
 		return soon
 	}
 	return usually

@@ -70,22 +70,22 @@ func (m *Mind) blame(b *Bundle, o *Observation, others []string) {
 	if len(others) == 0 || len(m.past) == 0 || b.At < c.until || k.part.Role != link.Full {
 		return // one that has just come back has done nothing yet
 	}
-	// What came before the windows had grown says nothing.
-	grown := min(m.wantedFor(b.At), b.At-k.turned) - growSpan - growTrips*o.Probes.Min
 	for d := range directions {
 		best, most := m.best(others, d)
-		if most < someRate || !m.waited(b.At, ailSpan) {
+		if most < someRate || !m.waited(b.At, ailSpan, d) {
 			continue
 		}
-		if slow := m.rate(b.At, tinySpan, d, o.Link); slow < tinyPart*most && loaded(o) && grown >= tinySpan && m.harms(b.At, tinySpan, 0, 1) {
+		// What came before the windows had grown says nothing.
+		grown := min(m.wantedFor(b.At, d), b.At-k.turned) - growSpan - growTrips*o.Probes.Min
+		if slow := m.rate(b.At, tinySpan, d, o.Link); slow < tinyPart*most && loaded(o) && grown >= tinySpan && m.harms(b.At, tinySpan, d, 0, 1) {
 			m.setAside(b, o, standby(Tiny, fmt.Sprintf("it carries %s %s beside the %s of %s", mbit(slow), directionText[d], mbit(most), best)), d)
 			c.state, c.until = held, b.At+c.hold // there is nothing to be checked
 			return
 		}
 		got, role, fault := m.good(b.At, ailSpan, d), link.Out, m.fault(b, o, others, ailSpan, d)
-		if fault == "" || m.before(b.At, d) < healthyPart*most || !m.harms(b.At, ailSpan, got, collapsePart*most) {
+		if fault == "" || m.before(b.At, d) < healthyPart*most || !m.harms(b.At, ailSpan, d, got, collapsePart*most) {
 			got, role, fault = m.good(b.At, harmSpan, d), link.Standby, m.fault(b, o, others, harmSpan, d)
-			if fault == "" || grown < harmSpan || !m.harms(b.At, harmSpan, got, harmPart*most) {
+			if fault == "" || grown < harmSpan || !m.harms(b.At, harmSpan, d, got, harmPart*most) {
 				continue
 			}
 		}
@@ -99,8 +99,8 @@ func (m *Mind) blame(b *Bundle, o *Observation, others []string) {
 
 // harms reports whether for a span there was less than should be had, while more was
 // wanted, and no role had changed shortly before.
-func (m *Mind) harms(now, span time.Duration, got, most float64) bool {
-	return got < most && m.settled(now) >= span+span/3 && m.waited(now, span)
+func (m *Mind) harms(now, span time.Duration, d int, got, most float64) bool {
+	return got < most && m.settled(now) >= span+span/3 && m.waited(now, span, d)
 }
 
 // before returns what programs got in the seconds before the last one.

@@ -162,6 +162,31 @@ func TestBackDuringADownload(t *testing.T) {
 	w.expect("still", "dsl full, lte full")
 }
 
+// An upload after a download: that nothing comes down is nobody's fault.
+func TestUploadIsNoSlowDownload(t *testing.T) {
+	w := newWorld(t, dsl(), lte(link.On))
+	w.demand = 100
+	w.run(10 * time.Second)
+	w.demand = 0
+	w.run(5 * time.Second)
+	for range 40 {
+		w.now += 250 * ms
+		b := w.observe(250 * ms)
+		b.Backlog, b.GoodputUp = 1<<20, 20e6/8
+		for i := range b.Links {
+			b.Links[i].Sub.Up = 10e6 / 8
+			b.Links[i].Probes.RTT += 54 * ms
+			b.Links[i].Probes.Low += 54 * ms
+		}
+		parts, _ := w.mind.Decide(b)
+		for name, p := range parts {
+			if p.Role != link.Full {
+				t.Fatalf("%s, at %v: %+v", name, w.now, p)
+			}
+		}
+	}
+}
+
 func TestDeadAndBack(t *testing.T) {
 	d, l := dsl(), lte(link.On)
 	w := newWorld(t, d, l)

@@ -22,7 +22,7 @@ const breakSpan = time.Second
 type moment struct {
 	at, span time.Duration
 	good     [directions]float64 // bytes per second, as programs get them
-	waiting  bool                // something was to be had: bytes waited here for others
+	waiting  [directions]bool    // more was to be had: bytes waited here for others
 	links    map[string][directions]float64
 }
 
@@ -33,7 +33,7 @@ func (m *Mind) notice(b *Bundle) {
 	}
 	now := moment{
 		at: b.At, span: b.Span, good: [directions]float64{b.GoodputDown, b.GoodputUp},
-		waiting: max(b.Held, b.Backlog) >= waitingBytes, links: make(map[string][directions]float64, len(b.Links)),
+		waiting: [directions]bool{b.Held >= waitingBytes, b.Backlog >= waitingBytes}, links: make(map[string][directions]float64, len(b.Links)),
 	}
 	for _, o := range b.Links {
 		now.links[o.Link] = [directions]float64{o.Sub.Down, o.Sub.Up}
@@ -43,22 +43,24 @@ func (m *Mind) notice(b *Bundle) {
 		old++
 	}
 	m.past = append(m.past[old:], now)
-	switch {
-	case now.waiting && m.wanting == 0:
-		m.wanting, m.awaited = now.at, now.at
-	case now.waiting:
-		m.awaited = now.at
-	case now.at-m.awaited > breakSpan:
-		m.wanting = 0
+	for d, waiting := range now.waiting {
+		switch {
+		case waiting && m.wanting[d] == 0:
+			m.wanting[d], m.awaited[d] = now.at, now.at
+		case waiting:
+			m.awaited[d] = now.at
+		case now.at-m.awaited[d] > breakSpan:
+			m.wanting[d] = 0
+		}
 	}
 }
 
 // wantedFor returns for how long more has been wanted than came, short breaks aside.
-func (m *Mind) wantedFor(now time.Duration) time.Duration {
-	if m.wanting == 0 {
+func (m *Mind) wantedFor(now time.Duration, d int) time.Duration {
+	if m.wanting[d] == 0 {
 		return 0
 	}
-	return now - m.wanting
+	return now - m.wanting[d]
 }
 
 // mean returns the mean of what f says of the moments in a span of the past, and for
@@ -96,10 +98,10 @@ func (m *Mind) good(now, span time.Duration, d int) float64 {
 	return mean
 }
 
-// waited reports whether more was to be had all that time.
-func (m *Mind) waited(now, span time.Duration) bool {
+// waited reports whether more was to be had in a direction all that time.
+func (m *Mind) waited(now, span time.Duration, d int) bool {
 	share, known := m.mean(now, span, func(p *moment) float64 {
-		if p.waiting {
+		if p.waiting[d] {
 			return 1
 		}
 		return 0

@@ -130,7 +130,7 @@ func (m *Mind) try(b *Bundle, o *Observation) {
 	got := m.good(b.At, ailSpan, c.toward)
 	length := trialSpan + trialTrips*o.Probes.Min
 	switch age := b.At - c.since; {
-	case age >= ailSpan && got < trialPart*c.before[c.toward] && (ails(o) || m.waited(b.At, ailSpan)):
+	case age >= ailSpan && got < trialPart*c.before[c.toward] && (ails(o) || m.waited(b.At, ailSpan, c.toward)):
 		m.setAside(b, o, out(Harmful, fmt.Sprintf("on trial: %s came through with it, and %s without", mbit(got), mbit(c.before[c.toward]))), c.toward)
 	case age < length:
 		return

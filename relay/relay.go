@@ -33,9 +33,8 @@ import (
 // Chosen by us.
 const (
 	// handshakeTime is what a stranger gets to say who it is. It covers a TLS
-	// handshake and a login over a bad satellite link (6 round trips of 1.5 s), and as
-	// long as a gateway waits for one over a narrow line full of others.
-	handshakeTime = 20 * time.Second
+	// handshake and a login over a bad satellite link (6 round trips of 1.5 s).
+	handshakeTime = 10 * time.Second
 
 	// requestTime is how long an authenticated connection may wait for its
 	// request. Gateways keep warm connections and renew them well before; each that

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,11 +40,15 @@ func TestChooseScenarios(t *testing.T) {
 		t.Errorf("unknown name: %v", err)
 	}
 	all, err := chooseScenarios([]string{"all"})
-	if err != nil || len(all) != len(lab.Scenarios()) {
-		t.Errorf("all: %d, %v", len(all), err)
+	if err != nil {
+		t.Error(err)
 	}
 	if len(all) == 0 {
 		t.Skip("this system has no scenarios")
+	}
+	// But the soak, which takes longer than all others.
+	if len(all) != len(lab.Scenarios())-1 || slices.ContainsFunc(all, func(s lab.Scenario) bool { return s.Name == "soak" }) {
+		t.Errorf("all: %d of %d", len(all), len(lab.Scenarios()))
 	}
 	two, err := chooseScenarios([]string{all[1].Name, all[0].Name})
 	if err != nil || len(two) != 2 || two[0].Name != all[1].Name || two[1].Name != all[0].Name {
