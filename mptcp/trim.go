@@ -44,21 +44,30 @@ type Trimmer struct {
 	conns map[*net.TCPConn]*trimmed
 }
 
-// A trimmed is what a Trimmer knows of a connection.
+// A trimmed is what a Trimmer knows of a connection; it is changed by look alone.
 type trimmed struct {
 	sent uint64    // at the last look
 	next time.Time // the next one
 	set  int       // the buffer, 0 while it is the kernel's
 }
 
-// Add has a connection trimmed until Remove.
+// Add has a connection trimmed until Remove, by what it sends from now on.
 func (t *Trimmer) Add(c *net.TCPConn) {
+	i, _ := Info(c) // of plain TCP nothing is asked for
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.conns == nil {
 		t.conns = make(map[*net.TCPConn]*trimmed)
 	}
-	t.conns[c] = &trimmed{next: time.Now().Add(idleEvery)}
+	t.conns[c] = &trimmed{sent: i.BytesSent, next: time.Now().Add(idleEvery)}
+}
+
+// Following returns how many connections there are between Add and Remove, each of
+// which costs the kernel a question a second.
+func (t *Trimmer) Following() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.conns)
 }
 
 // Remove forgets a connection.
@@ -86,31 +95,41 @@ func (t *Trimmer) Run(ctx context.Context) {
 	}
 }
 
+// look asks about the connections that are due. Of thousands that takes milliseconds,
+// for which Add and Remove are not to wait.
 func (t *Trimmer) look(now time.Time) {
+	due := make(map[*net.TCPConn]*trimmed)
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	for c, k := range t.conns {
-		if now.Before(k.next) {
-			continue
+		if !now.Before(k.next) {
+			due[c] = k
 		}
-		k.next = now.Add(idleEvery)
-		i, err := Info(c)
-		if err != nil {
-			continue // plain TCP, or closed
-		}
-		much := i.BytesSent-k.sent >= muchSent
-		k.sent = i.BytesSent
-		if !much || k.sent < trimFrom {
-			continue
-		}
-		k.next = now
-		full, err := FullInfo(c)
-		if err != nil || full.Fallback {
-			continue
-		}
-		if want := sendBuffer(full.Subflows); want != k.set && setSendBuffer(c, want) == nil {
-			k.set = want
-		}
+	}
+	t.mu.Unlock()
+	for c, k := range due {
+		k.trim(c, now)
+	}
+}
+
+// trim looks at a connection, which may have been closed meanwhile.
+func (k *trimmed) trim(c *net.TCPConn, now time.Time) {
+	k.next = now.Add(idleEvery)
+	i, err := Info(c)
+	if err != nil {
+		return // plain TCP, or closed
+	}
+	much := i.BytesSent-k.sent >= muchSent
+	k.sent = i.BytesSent
+	if !much || k.sent < trimFrom {
+		return
+	}
+	k.next = now
+	full, err := FullInfo(c)
+	if err != nil || full.Fallback {
+		return
+	}
+	if want := sendBuffer(full.Subflows); want != k.set && setSendBuffer(c, want) == nil {
+		k.set = want
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -61,7 +62,16 @@ func (r *Relay) attend(live context.Context, v *visitor, request func(*visitor) 
 	if speed.Is(req.To) {
 		ctx = speed.For(live, req.User)
 	}
+	// Only now may the connection have much to send: those of strangers and warm ones
+	// are not looked at.
+	socket, ok := v.conn.(*net.TCPConn)
+	if ok {
+		r.trimmer.Add(socket)
+	}
 	r.sessions.Serve(ctx, req, func() {
+		if ok {
+			r.trimmer.Remove(socket)
+		}
 		if v.free.Swap(false) {
 			go r.attend(live, v, (*visitor).next, ended) // not on this stack, which may be the last one's
 			return

@@ -309,9 +309,7 @@ func (r *Relay) accept(live context.Context, open *sync.WaitGroup, l *net.TCPLis
 			continue
 		}
 		open.Add(1)
-		r.trimmer.Add(c)
 		go r.serve(live, c, request, func() {
-			r.trimmer.Remove(c)
 			r.limits.leave()
 			open.Done()
 		})

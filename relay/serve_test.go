@@ -267,3 +267,34 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Errorf("%d sessions open, %d in total", open, total)
 	}
 }
+
+// Connections of strangers and warm ones cost no looks at what they send, before and
+// after they have carried a session.
+func TestOnlySessionsAreTrimmed(t *testing.T) {
+	s := serve(t, withRealServers)
+	held := make(chan net.Conn, 1)
+	to := listen(t, func(c net.Conn) { held <- c })
+	stranger := s.dial(t)
+	if _, err := stranger.Write([]byte{0x16, 3, 1}); err != nil {
+		t.Fatal(err)
+	}
+	g := s.raw(t)
+	eventually(t, "both are counted", func() bool {
+		s.limits.mu.Lock()
+		defer s.limits.mu.Unlock()
+		return s.limits.now == 2 && s.limits.known == 1
+	})
+	if n := s.trimmer.Following(); n != 0 {
+		t.Errorf("%d connections are looked at that carry nothing", n)
+	}
+	if _, err := g.Write(append(rawFrame(socks.AppendOwn(nil, false, proxy.Flow{}, to, nil)), rawFrame(nil)...)); err != nil {
+		t.Fatal(err)
+	}
+	server := <-held
+	eventually(t, "the session is looked at", func() bool { return s.trimmer.Following() == 1 })
+	server.Close()
+	if _, err := g.stream(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nothing is looked at after it", func() bool { return s.trimmer.Following() == 0 })
+}
