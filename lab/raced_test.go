@@ -64,12 +64,12 @@ func TestRaced(t *testing.T) {
 		return racedWith(ctx, t, racedLengths{alone: 2, losses: 2, each: 200 * time.Millisecond, ailing: 2 * time.Second})
 	}
 	r := runScenario(t, s)
-	if r.Raced == nil || len(r.Raced.Cases) != 5 || r.Raced.Asked != 2+10+10 {
+	if r.Raced == nil || len(r.Raced.Cases) != 6 || r.Raced.Asked != 2+10+10 {
 		t.Fatalf("%+v", r.Raced)
 	}
 	var page strings.Builder
 	r.Raced.WriteSection(&page)
-	if strings.Count(page.String(), "\n| ") != 1+5 {
+	if strings.Count(page.String(), "\n| ") != 1+6 {
 		t.Errorf("%s", page.String())
 	}
 }
