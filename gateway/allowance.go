@@ -31,7 +31,6 @@ const (
 
 // An accountant counts what the links carry, and says how sparingly to use them.
 type accountant struct {
-	plans    map[string]allowance.Plan
 	book     *allowance.Book
 	links    func() []link.Link
 	counters func() (map[string]link.Counter, error)
@@ -40,6 +39,7 @@ type accountant struct {
 	uncounted, unsaved string // the errors of the last time, of run alone
 
 	mu    sync.Mutex
+	plans map[string]allowance.Plan
 	spare map[string]allowance.Verdict // Why is as of when the reason arose
 }
 
@@ -67,12 +67,12 @@ func (g *Gateway) newAccountant() *accountant {
 func (a *accountant) run(ctx context.Context) {
 	tick := time.NewTicker(countEvery)
 	defer tick.Stop()
-	least := noteUnplanned
-	if len(a.plans) > 0 {
-		least = noteEvery
-	}
 	for {
 		a.count(time.Now())
+		least := noteUnplanned
+		if a.planned() {
+			least = noteEvery
+		}
 		a.save(least)
 		select {
 		case <-ctx.Done():
@@ -82,6 +82,32 @@ func (a *accountant) run(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// SetPlans makes plans what links cost from now on, as in [Config].
+func (g *Gateway) SetPlans(plans map[string]allowance.Plan) {
+	if g.accounts != nil {
+		g.accounts.setPlans(plans)
+	}
+}
+
+func (a *accountant) setPlans(plans map[string]allowance.Plan) {
+	a.mu.Lock()
+	a.plans = plans
+	a.mu.Unlock()
+	a.decide(time.Now())
+}
+
+func (a *accountant) planned() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.plans) > 0
+}
+
+func (a *accountant) plan(name string) allowance.Plan {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.plans[name]
 }
 
 // count reads the interfaces and decides anew.
@@ -114,6 +140,8 @@ func (a *accountant) complain(last *string, what string, err error) {
 func (a *accountant) decide(now time.Time) {
 	links := a.links()
 	slices.SortStableFunc(links, func(a, b link.Link) int { return cmp.Compare(a.Order, b.Order) })
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	lines := make([]allowance.Line, len(links))
 	for i, l := range links {
 		p := a.plans[l.Name]
@@ -121,8 +149,6 @@ func (a *accountant) decide(now time.Time) {
 			Name: l.Name, On: l.Mode == link.On, Plan: p, Usage: a.book.Usage(l.Name, p.Day, now), Was: a.book.Level(l.Name),
 		}
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	spare := make(map[string]allowance.Verdict, len(links))
 	for i, v := range allowance.Decide(lines) {
 		name := lines[i].Name
@@ -206,7 +232,7 @@ func (a *accountant) status(name string, now time.Time) *UsageStatus {
 	if a == nil {
 		return nil
 	}
-	p, v := a.plans[name], a.of(name)
+	p, v := a.plan(name), a.of(name)
 	u := a.book.Usage(name, p.Day, now)
 	if u.Since.IsZero() {
 		return nil

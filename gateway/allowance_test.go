@@ -151,3 +151,29 @@ func TestAllowanceInTheBundle(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", all, want)
 	}
 }
+
+// What a link costs may be read again: it counts at once, for what was carried before too.
+func TestPlansReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter(t, "", allowance.Plan{Bytes: 100 * allowance.GB})
+		time.Sleep(time.Until(time.Date(2026, 11, 12, 12, 0, 0, 0, time.UTC)))
+		m.count(time.Now())
+		m.set("1", 10*allowance.GB, nil)
+		m.count(time.Now())
+		thrift := func(plan allowance.Plan) allowance.Thrift {
+			g := Gateway{accounts: m.accountant}
+			g.SetPlans(map[string]allowance.Plan{"lte": plan})
+			if u := m.status("lte", time.Now()); u == nil || u.Allowance != plan.Bytes {
+				t.Errorf("status %+v, want an allowance of %d", u, plan.Bytes)
+			}
+			return m.of("lte").Thrift
+		}
+		if got := thrift(allowance.Plan{Bytes: 10 * allowance.GB}); got != allowance.Backup {
+			t.Errorf("with less allowance: %s", got)
+		}
+		if got := thrift(allowance.Plan{}); got != allowance.None || !m.planned() {
+			t.Errorf("with none: %s", got)
+		}
+		(&Gateway{}).SetPlans(nil)
+	})
+}

@@ -106,7 +106,14 @@ func runGateway(ctx context.Context, std stdio, args []string) error {
 		read := func() (config.Config, error) {
 			return parseOver("gateway", gatewayUsage, stdio{out: io.Discard, err: io.Discard}, args, bind)
 		}
-		return reloadLinks(ctx, told, links, read, log)
+		take := func(c config.Config) error {
+			err := links.Set(c.Links.Wanted)
+			if err == nil {
+				g.SetPlans(c.Gateway.Plans)
+			}
+			return err
+		}
+		return reloadLinks(ctx, told, take, read, log)
 	}
 	return serveAbove(ctx, links.Serve, g.Serve, status.Serve, reload)
 }

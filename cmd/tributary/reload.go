@@ -10,7 +10,6 @@ import (
 	"syscall"
 
 	"tributary/config"
-	"tributary/link"
 )
 
 // reloads reports whether SIGHUP is the order to read the configuration again: to a
@@ -41,9 +40,9 @@ func hangups() chan os.Signal {
 }
 
 // reloadLinks reads the configuration again whenever it is told to, until ctx ends, and
-// takes over which links there are and their modes. Other keys need a restart. What
+// takes over which links there are, their modes and what they cost. Other keys need a restart. What
 // cannot be read changes nothing.
-func reloadLinks(ctx context.Context, told chan os.Signal, links *link.Manager, read func() (config.Config, error), log *slog.Logger) error {
+func reloadLinks(ctx context.Context, told chan os.Signal, take func(config.Config) error, read func() (config.Config, error), log *slog.Logger) error {
 	defer signal.Stop(told)
 	for {
 		select {
@@ -53,7 +52,7 @@ func reloadLinks(ctx context.Context, told chan os.Signal, links *link.Manager, 
 		}
 		c, err := read()
 		if err == nil {
-			err = links.Set(c.Links.Wanted)
+			err = take(c)
 		}
 		if err != nil {
 			log.Warn("links stay as they are", "err", err)
