@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,14 +44,15 @@ func TestStreamsOneAfterTheOther(t *testing.T) {
 		near, far := o.next()
 		// More than one frame, and not a whole number of them.
 		up, down := bytes.Repeat([]byte{byte('a' + i)}, 200_000+i), bytes.Repeat([]byte{byte('A' + i)}, 70_000*i)
-		go func() {
+		var writers sync.WaitGroup
+		writers.Go(func() {
 			far.Write(up)
 			far.CloseWrite()
-		}()
-		go func() {
+		})
+		writers.Go(func() {
 			near.Write(down)
 			near.CloseWrite()
-		}()
+		})
 		for _, c := range []struct {
 			from *FramedConn
 			want []byte
@@ -60,6 +62,7 @@ func TestStreamsOneAfterTheOther(t *testing.T) {
 				t.Fatalf("stream %d: %d bytes, %v, want %d", i, len(got), err, len(c.want))
 			}
 		}
+		writers.Wait() // the peer may have read an end before the writer knows that it is out
 		near.Close()
 		far.Close()
 		if n := o.given.Load(); n != int32(2*i+2) {

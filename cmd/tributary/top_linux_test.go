@@ -43,7 +43,8 @@ func TestTop(t *testing.T) {
 		seen := len(p.written())
 		stop()
 		p.until("stopped", func() bool { return p.stopped() })
-		if p.termios() != p.before || !strings.HasSuffix(p.written(), leaveScreen) {
+		p.until("the terminal's own screen is back", func() bool { return strings.HasSuffix(p.written(), leaveScreen) })
+		if p.termios() != p.before {
 			t.Errorf("stopped, and the terminal is not as it was: %q", p.written()[seen:])
 		}
 		p.signal(syscall.SIGCONT)
@@ -84,9 +85,10 @@ func TestTopRestoresTheTerminal(t *testing.T) {
 			p := onPTY(t, 80, 24, nil, "top-panics", where)
 			p.gone(2)
 			p.left()
-			if _, after, _ := strings.Cut(p.written(), leaveScreen); !strings.Contains(after, "panic: planted") {
-				t.Errorf("what went wrong is not to be seen afterwards: %q", p.written())
-			}
+			p.until("what went wrong is to be seen afterwards", func() bool {
+				_, after, _ := strings.Cut(p.written(), leaveScreen)
+				return strings.Contains(after, "panic: planted")
+			})
 		})
 	}
 }
