@@ -126,18 +126,11 @@ type compared struct{ ours, theirs []handed }
 func (t *trial) handOvers(ctx context.Context, plain *trial, name string, times int, h handover) (all compared, err error) {
 	for i := range times {
 		t.step(h.at+h.away+h.watch+2*time.Second, "%s, %d of %d", name, i+1, times)
-		var ours, theirs handed
-		err := t.both(plain, func(p *trial) error {
+		ours, theirs, err := compare(t, plain, func(p *trial) (got handed, err error) {
 			if err := p.anew(ctx); err != nil {
-				return err
+				return got, err
 			}
-			got, err := p.handOver(ctx, h)
-			if p == plain {
-				theirs = got
-			} else {
-				ours = got
-			}
-			return err
+			return p.handOver(ctx, h)
 		})
 		if err != nil {
 			return all, err

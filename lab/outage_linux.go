@@ -23,18 +23,11 @@ func outage(ctx context.Context, t *trial) error {
 	}
 	for _, how := range []loss{silenced(), unplugged()} {
 		t.step(outageTime+outageWatch+5*time.Second, "all links %s for %v", how.what, outageTime)
-		var ours, theirs out
-		err := t.both(plain, func(p *trial) error {
+		ours, theirs, err := compare(t, plain, func(p *trial) (got out, err error) {
 			if err := p.anew(ctx); err != nil {
-				return err
+				return got, err
 			}
-			got, err := p.allOut(ctx, how)
-			if p == plain {
-				theirs = got
-			} else {
-				ours = got
-			}
-			return err
+			return p.allOut(ctx, how)
 		})
 		if err != nil {
 			return err

@@ -49,6 +49,20 @@ func (t *trial) both(plain *trial, do func(*trial) error) error {
 	return errors.Join(ours, theirs)
 }
 
+// compare does the same with t and with its plain pair, and returns what each of them
+// came to.
+func compare[T any](t, plain *trial, do func(*trial) (T, error)) (ours, theirs T, err error) {
+	err = t.both(plain, func(p *trial) (err error) {
+		to := &ours
+		if p == plain {
+			to = &theirs
+		}
+		*to, err = do(p)
+		return err
+	})
+	return ours, theirs, err
+}
+
 // byHand tells the kernels at home and at the relay of the access links:
 //
 //	ip route add NETWORK dev LINK table N        ip mptcp endpoint add ADDRESS dev LINK subflow
