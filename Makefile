@@ -22,7 +22,7 @@ demo: build
 	elif command -v sudo >/dev/null; then echo "The demo makes network namespaces, which needs root: asking sudo."; exec sudo ./tributary lab demo; \
 	else echo "The demo makes network namespaces, which needs root. As root run: ./tributary lab demo" >&2; exit 1; fi
 
-# Both need root, as the demo does; half an hour and 20 minutes.
+# Both need root, as the demo does, and most of an hour.
 lab: build
 	./tributary lab run all
 
