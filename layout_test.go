@@ -49,11 +49,12 @@ var imports = map[string][]string{
 	"durable":         {},
 	"bundle":          {"health", "link"},
 	"health":          {"proto/probe"},
+	"history":         {},
 	"passage":         {},
 	"link":            {"durable", "mptcp/pm"},
 	"upkeep":          {"durable"},
 	"relay":           {"account", "durable", "egress", "mptcp", "proto/*", "proxy", "speed", "splice"},
-	"gateway":         {"allowance", "bundle", "egress", "health", "link", "mptcp", "passage", "proto/*", "proxy", "splice", "upkeep"},
+	"gateway":         {"allowance", "bundle", "egress", "health", "history", "link", "mptcp", "passage", "proto/*", "proxy", "splice", "upkeep"},
 	"config":          {"account", "allowance", "gateway", "link", "proto/*", "proxy", "relay"},
 	"cmd/tributary":   {"*"},
 

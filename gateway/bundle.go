@@ -10,9 +10,6 @@ import (
 	"tributary/link"
 )
 
-// decisionsKept is how many decisions on parts are remembered.
-const decisionsKept = 50
-
 // A steering is which part each link plays, and how that came.
 type steering struct {
 	took  time.Duration // by the last look; of watchLinks alone
@@ -21,10 +18,9 @@ type steering struct {
 	start time.Time
 	last  bundle.Bundle // what was measured last; likewise
 
-	mu        sync.Mutex
-	parts     map[string]bundle.Part
-	since     map[string]time.Time // when its role began
-	decisions []bundle.Decision
+	mu    sync.Mutex
+	parts map[string]bundle.Part
+	since map[string]time.Time // when its role began
 }
 
 // part returns what part a link plays and since when.
@@ -32,13 +28,6 @@ func (s *steering) part(name string) (bundle.Part, time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.parts[name], s.since[name]
-}
-
-// decided returns the last decisions on parts, oldest first.
-func (s *steering) decided() []bundle.Decision {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.decisions)
 }
 
 // steer has the parts decided anew, by what was measured last and what is known of
@@ -117,10 +106,7 @@ func (g *Gateway) told(parts map[string]bundle.Part) {
 		if known || p.Reason != bundle.Wanted {
 			g.config.Log.Info("link", "link", name, "role", p.Role.String(), "reason", string(p.Reason), "why", p.Why)
 		}
-		s.decisions = append(s.decisions, bundle.Decision{At: now, Link: name, From: was.Role, To: p.Role, Reason: p.Reason, Why: p.Why})
-	}
-	if n := len(s.decisions) - decisionsKept; n > 0 {
-		s.decisions = slices.Delete(s.decisions, 0, n)
+		g.bundleDecided(bundle.Decision{At: now, Link: name, From: was.Role, To: p.Role, Reason: p.Reason, Why: p.Why})
 	}
 	s.parts, s.since = parts, since
 }

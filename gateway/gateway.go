@@ -20,6 +20,7 @@ import (
 	"tributary/allowance"
 	"tributary/bundle"
 	"tributary/health"
+	"tributary/history"
 	"tributary/link"
 	"tributary/mptcp"
 	"tributary/passage"
@@ -68,7 +69,8 @@ type Gateway struct {
 	flows    *flows
 	monitor  *health.Monitor // nil where there are no links
 	steering steering
-	accounts *accountant // nil where there are no links
+	history  history.History // of what was decided
+	accounts *accountant     // nil where there are no links
 	passage  *passage.Monitor
 	sessions proxy.Sessions
 	owners   owners

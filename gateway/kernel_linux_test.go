@@ -533,7 +533,7 @@ func TestNothingIsDecidedWithoutManagement(t *testing.T) {
 			t.Fatalf("managing %v: %s", ok, why)
 		}
 		g.steer()
-		if n := len(g.steering.decided()); (n > 0) != managed || strings.Contains(log.String(), "role=") != managed {
+		if n := len(g.decisions()); (n > 0) != managed || strings.Contains(log.String(), "role=") != managed {
 			t.Errorf("managed %v: %d decisions; log\n%s", managed, n, log)
 		}
 		if g.steering.again <= 0 {

@@ -32,7 +32,8 @@ func (g *Gateway) newPassage() *passage.Monitor {
 			socket, ok := c.(*net.TCPConn)
 			return ok && mptcp.IsMultipath(socket)
 		},
-		Log: g.config.Log,
+		Decided: g.passageDecided,
+		Log:     g.config.Log,
 	})
 }
 

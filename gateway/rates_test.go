@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -88,23 +87,6 @@ func TestShare(t *testing.T) {
 	s = Status{Links: []LinkStatus{{}}}
 	if s.share(); s.Links[0].Share != 0 {
 		t.Errorf("at rest %v", s.Links[0].Share)
-	}
-}
-
-func TestLastDecisions(t *testing.T) {
-	at := func(n int) Decision { return Decision{At: exactly(time.Unix(1e9, int64(n)*1e6))} }
-	var all []Decision
-	for n := 100; n > 0; n -= 2 {
-		all = append(all, at(n))
-	}
-	for n := 1; n < 100; n += 2 {
-		all = append(all, at(n))
-	}
-	got := lastDecisions(all)
-	if len(got) != decisionsTold || got[0] != at(51) || got[49] != at(100) || !slices.IsSortedFunc(got, func(a, b Decision) int {
-		return map[bool]int{true: -1, false: 1}[a.At < b.At]
-	}) {
-		t.Errorf("%d decisions: %v", len(got), got)
 	}
 }
 

@@ -50,18 +50,20 @@ type MultipathStatus struct {
 
 // LinkStatus is one access link.
 type LinkStatus struct {
-	Name      string   `json:"name"`
-	Mode      string   `json:"mode"`
-	State     string   `json:"state"`
-	RTTms     float64  `json:"rtt_ms"`
-	Loss      float64  `json:"loss"` // share of the bytes sent that had to be sent again
-	BytesUp   uint64   `json:"bytes_up"`
-	BytesDown uint64   `json:"bytes_down"`
-	MPTCP     string   `json:"mptcp"`               // a passage.Verdict, or "off"
-	MPTCPWhy  string   `json:"mptcp_why,omitempty"` // what keeps it out of the bundle, in words
-	Addresses []string `json:"addresses"`
-	Since     string   `json:"since,omitempty"`
-	Note      string   `json:"note,omitempty"`
+	Name      string  `json:"name"`
+	Mode      string  `json:"mode"`
+	State     string  `json:"state"`
+	RTTms     float64 `json:"rtt_ms"`
+	Loss      float64 `json:"loss"` // share of the bytes sent that had to be sent again
+	BytesUp   uint64  `json:"bytes_up"`
+	BytesDown uint64  `json:"bytes_down"`
+	MPTCP     string  `json:"mptcp"`               // a passage.Verdict, or "off"
+	MPTCPWhy  string  `json:"mptcp_why,omitempty"` // what keeps it out of the bundle, in words
+	// MPTCPWays say the same of each way of the link: from an address to a port.
+	MPTCPWays []WayStatus `json:"mptcp_ways,omitempty"`
+	Addresses []string    `json:"addresses"`
+	Since     string      `json:"since,omitempty"`
+	Note      string      `json:"note,omitempty"`
 	// Health is what probes and traffic say: "alive", "doubtful", "dead" or "unknown",
 	// HealthWhy the evidence, and ProbeLoss the percentage of the last probes that was
 	// not answered.
@@ -155,8 +157,10 @@ func (g *Gateway) Status() Status {
 		}
 	}
 	g.owners.note(g.config.Links.Links())
+	ways := g.ways()
 	for _, l := range g.config.Links.Links() {
 		s.Links = append(s.Links, g.linkStatus(l, g.owners.sum(l.Name, by), seen[l.Name]))
+		s.Links[len(s.Links)-1].MPTCPWays = ways[l.Name]
 		if !s.Multipath.OK {
 			s.Links[len(s.Links)-1].MPTCP = "off"
 		}

@@ -5,7 +5,7 @@
 //
 //	Links ─▶ Monitor ── probe, from each link's address ─▶ relay
 //	Heard ─▶    │    ◀─────────────── echo ───────────────
-//	Busy  ─▶    └─▶ Verdict, Changed, Status, Decisions
+//	Busy  ─▶    └─▶ Verdict, Changed, Status, Decided
 //
 // What was seen is a record, the decision a pure function of all links' records
 // (judge), and how often to ask another one (pace). They know neither clock nor
@@ -49,6 +49,10 @@ type Config struct {
 	// address is bound has to be enough to leave by its link.
 	Dial func(local netip.Addr, relay netip.AddrPort) (net.Conn, error)
 
+	// Decided is told of each change of a verdict, in their order. It must not call the
+	// Monitor. May be nil.
+	Decided func(Decision)
+
 	Log *slog.Logger
 }
 
@@ -70,12 +74,11 @@ type Monitor struct {
 	arrivals chan arrival
 	readers  sync.WaitGroup
 
-	mu        sync.Mutex
-	probers   map[string]*prober
-	order     []*prober // those that Links named last
-	refresh   bool      // Links is to be asked
-	instance  uint64
-	decisions []Decision
+	mu       sync.Mutex
+	probers  map[string]*prober
+	order    []*prober // those that Links named last
+	refresh  bool      // Links is to be asked
+	instance uint64
 }
 
 // New returns a Monitor that knows no link yet.
@@ -85,6 +88,9 @@ func New(config Config) *Monitor {
 	}
 	if config.LastHeard == nil {
 		config.LastHeard = func(string) time.Time { return time.Time{} }
+	}
+	if config.Decided == nil {
+		config.Decided = func(Decision) {}
 	}
 	return &Monitor{
 		config: config, key: probe.NewKey(config.Secret), start: time.Now(),
@@ -203,13 +209,6 @@ func (m *Monitor) Status() []Status {
 		out = append(out, s)
 	}
 	return out
-}
-
-// Decisions returns the last changes of verdicts, at most 50, oldest first.
-func (m *Monitor) Decisions() []Decision {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return append([]Decision(nil), m.decisions...)
 }
 
 func (m *Monitor) now() time.Duration { return time.Since(m.start) }

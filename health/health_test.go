@@ -176,7 +176,7 @@ func TestBufferbloat(t *testing.T) {
 	l.spans = append(l.spans, span{from: 20 * sec, rtt: 60 * ms, spread: 8 * ms})
 	history(t, &world{lines: []*line{dsl(), l}}, func(w *world) {
 		w.until(13 * sec)
-		w.one("lte", Doubtful, 10*sec, 0, sec)
+		w.one("lte", Doubtful, 10*sec, 0, 1500*ms)
 		w.until(19 * sec)
 		w.is("lte", Doubtful, Slow)
 		w.until(30 * sec)

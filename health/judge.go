@@ -1,9 +1,6 @@
 package health
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // When a link is thought what. Chosen by us; the figures are in the test of each.
 const (
@@ -28,8 +25,14 @@ const (
 	slow     = 200 * time.Millisecond
 	lessSlow = 100 * time.Millisecond
 
-	// calm is how long a link has to be without fault until it is in no doubt.
-	calm = time.Second
+	// calm is how long a link has to be without fault until it is in no doubt, and
+	// longCalm the same where the fault was slowness or loss: a queue that fills and
+	// drains takes seconds for that, and is one fault.
+	calm     = time.Second
+	longCalm = 5 * time.Second
+
+	// passing is how long a doubt may last and have been none afterwards.
+	passing = 15 * time.Second
 
 	// A link that was dead has to answer proofRow probes in a row, or proofFew over
 	// proofTime where probes are rare.
@@ -72,30 +75,6 @@ type observed struct {
 	was standing
 }
 
-// A standing is a verdict with what the next one depends on.
-type standing struct {
-	State  State
-	Reason Reason
-	why    string
-	since  time.Duration // of the state
-
-	turned  time.Duration // when the reason last changed
-	deaf    bool          // probes say nothing, until one is answered
-	bad     time.Duration // when there was last a fault
-	amnesty time.Duration // when it was last dead, or all links were silent: what was lost before counts no more
-	falls   int           // how often it died without being steady between
-	fell    time.Duration
-	rose    time.Duration // when it last came back
-}
-
-// hold is how long the link stays dead at least.
-func (s standing) hold() time.Duration {
-	if s.falls == 0 {
-		return 0
-	}
-	return min(firstHold<<min(s.falls-1, 10), longestHold)
-}
-
 // judge decides on all links, by what was seen of them and what was thought
 // before. Nothing else enters. It takes all at once because the relay may be what
 // is silent: a link is dead only if another one shows that it is not.
@@ -118,7 +97,7 @@ func judge(links []observed, now time.Duration) []standing {
 		}
 		s.deaf = reason == NoAnswers && (s.deaf || links[i].answer > 0)
 		if state != s.State || s.since == 0 {
-			s.since = now
+			s = s.from(state, now)
 		}
 		if state != s.State || reason != s.Reason {
 			s.State, s.Reason, s.turned = state, reason, now
@@ -157,7 +136,7 @@ func decide(links []observed, i int, now time.Duration) (State, Reason) {
 	fault := faultOf(o)
 	doubted := o.was.State == Doubtful && o.was.Reason != RelaySilent
 	switch {
-	case doubted && fault == Answers && now-o.was.bad < calm, doubted && fault != Answers && now-o.was.turned < calm:
+	case doubted && fault == Answers && now-o.was.bad < o.was.Reason.calm(), doubted && fault != Answers && now-o.was.turned < calm:
 		return Doubtful, o.was.Reason // one reason for a while, and not all of them by turns
 	case fault != Answers:
 		return Doubtful, fault
@@ -239,38 +218,4 @@ func rise(links []observed, i int, now time.Duration) (State, Reason) {
 		return Unknown, NoAnswers
 	}
 	return Dead, Silent
-}
-
-// evidence says in words why.
-func evidence(o *observed, s standing, now time.Duration) string {
-	ms := func(d time.Duration) string { return d.Round(time.Millisecond).String() }
-	last := "nothing heard yet"
-	if h := max(o.heard, o.answer); h > 0 {
-		last = "last heard " + ms(now-h) + " ago"
-	}
-	switch s.Reason {
-	case Unheard:
-		return "no probe was answered yet"
-	case NoAnswers:
-		if o.refused > o.answer {
-			return "the relay's host refuses probes; the traffic has to tell"
-		}
-		return fmt.Sprintf("%d probes in a row were not answered; %s; the traffic has to tell", o.unanswered, last)
-	case Missed:
-		if o.run == 1 {
-			return "a probe missed, " + last
-		}
-		return fmt.Sprintf("%d probes in a row missed, %s", o.run, last)
-	case Lossy:
-		return fmt.Sprintf("%d of the last %d probes lost", o.lost, o.decided)
-	case Slow:
-		return fmt.Sprintf("round trip %s, least %s", ms(o.rtt), ms(o.min))
-	case RelaySilent:
-		return fmt.Sprintf("%d probes in a row missed, %s, and no other link hears the relay", o.run, last)
-	case Silent:
-		return fmt.Sprintf("%d probes in a row missed in %s, %s; dead for the next %s at least", o.run, ms(now-o.runFrom), last, s.hold())
-	case HeldDown:
-		return fmt.Sprintf("answers, but died %d times of late; held for %s", s.falls, ms(s.fell+s.hold()-now))
-	}
-	return fmt.Sprintf("probes are answered, round trip %s", ms(o.rtt))
 }

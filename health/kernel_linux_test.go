@@ -149,7 +149,19 @@ func TestKernelSilentDeath(t *testing.T) {
 	})
 	served.Go(func() { echo(t, server, 40*time.Millisecond) })
 
+	var mu sync.Mutex
+	var decisions []Decision
+	told := func() []Decision {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(decisions)
+	}
 	m := New(Config{
+		Decided: func(d Decision) {
+			mu.Lock()
+			defer mu.Unlock()
+			decisions = append(decisions, d)
+		},
 		Secret: secret, Relay: func() []netip.AddrPort { return []netip.AddrPort{relay} }, Links: func() []Link { return links },
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
@@ -172,7 +184,7 @@ func TestKernelSilentDeath(t *testing.T) {
 		begin := time.Now()
 		for m.Verdict("link1").State != state {
 			if time.Since(begin) > 10*time.Second {
-				t.Fatalf("never %s: %+v", state, m.Decisions())
+				t.Fatalf("never %s: %+v", state, told())
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -202,7 +214,7 @@ func TestKernelSilentDeath(t *testing.T) {
 	cancel()
 	server.Close()
 	served.Wait()
-	for _, d := range m.Decisions() {
+	for _, d := range told() {
 		t.Logf("%s %s→%s %s: %s", d.Link, d.From, d.To, d.Reason, d.Why)
 	}
 }

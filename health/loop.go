@@ -47,6 +47,7 @@ type prober struct {
 
 	record   record
 	observed observed // of the record, at the last pass
+	asked    int      // for how many probes missed in a row the traffic was asked about
 	was      standing
 	last     time.Duration // when it was probed last, negative is never
 	busy     time.Duration // when its traffic flowed last, negative is never
@@ -198,11 +199,15 @@ func (l *loop) closeAll() {
 	}
 }
 
-// ask learns what the traffic says of links that would be dead else.
+// ask learns what the traffic says of links that would be dead else; and, once for each
+// probe that is missed, of those that would be in doubt. Probes are late, or find the
+// queue full, where the traffic takes all there is.
 func (l *loop) ask(now time.Duration) {
 	for _, p := range l.order {
 		p.observed = p.record.observe(now, p.was.amnesty)
-		if p.was.State != Dead && p.observed.run < deadRun {
+		asked := p.asked
+		p.asked = p.observed.run
+		if p.was.State != Dead && p.observed.run < deadRun && p.observed.run <= asked {
 			continue
 		}
 		l.mu.Unlock()
@@ -211,6 +216,7 @@ func (l *loop) ask(now time.Duration) {
 		if !at.IsZero() {
 			p.record.hear(min(at.Sub(l.start), now))
 			p.observed = p.record.observe(now, p.was.amnesty)
+			p.asked = p.observed.run
 		}
 	}
 }
@@ -246,10 +252,7 @@ func (l *loop) decide(now time.Duration) {
 // tell passes a decision on.
 func (l *loop) tell(p *prober, old standing) {
 	v := l.verdict(p.was)
-	l.decisions = append(l.decisions, Decision{At: time.Now(), Link: p.name, From: old.State, To: v.State, Reason: v.Reason, Why: v.Why})
-	if n := len(l.decisions) - decisionsKept; n > 0 {
-		l.decisions = append(l.decisions[:0], l.decisions[n:]...)
-	}
+	l.config.Decided(Decision{At: time.Now(), Link: p.name, From: old.State, To: v.State, Reason: v.Reason, Why: v.Why})
 	// A doubt passes, and is no news; a link that is lost or back is.
 	if (v.State == Dead) != (old.State == Dead) || (v.Reason == RelaySilent) != (old.Reason == RelaySilent) {
 		l.config.Log.Info("link", "link", p.name, "health", v.State.String(), "reason", v.Reason.String(), "why", v.Why)

@@ -82,7 +82,7 @@ type Verdict struct {
 	State  State
 	Reason Reason
 	Why    string    // the evidence when the reason arose, in words
-	Since  time.Time // of the state; zero for a link that is not known
+	Since  time.Time // of the state, doubts that passed within 15 s aside; zero for a link that is not known
 }
 
 // A Decision is a change of a verdict.
@@ -94,9 +94,6 @@ type Decision struct {
 	Reason Reason
 	Why    string
 }
-
-// decisionsKept is how many decisions status can show.
-const decisionsKept = 50
 
 // A Status is what is known of a link.
 type Status struct {

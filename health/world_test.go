@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -68,7 +67,9 @@ type world struct {
 	random   *rand.Rand
 	wire     sync.Mutex
 	sent     map[string]int
-	seen     []string // decisions as text
+	told     sync.Mutex
+	made     []Decision // in told
+	asked    int        // what the kernel would say, in wire
 	stall    time.Duration
 }
 
@@ -80,20 +81,19 @@ func history(t *testing.T, w *world, f func(*world)) {
 		w.Monitor = New(Config{
 			Secret: secret, Dial: w.dial, Links: w.links,
 			Relay:     func() []netip.AddrPort { return []netip.AddrPort{relay} },
-			LastHeard: w.lastHeard,
-			Log:       slog.New(slog.NewTextHandler(io.Discard, nil)),
+			LastHeard: w.lastHeard, Decided: w.decided,
+			Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { w.Run(ctx) })
 		running.Go(func() { w.traffic(ctx) })
-		running.Go(func() { w.watch(ctx) })
 		f(w)
 		cancel()
 		running.Wait()
 		if t.Failed() {
-			for _, s := range w.seen {
-				t.Log(s)
+			for _, d := range w.decisions() {
+				t.Logf("%v %s %s→%s %s: %s", d.At.Sub(w.start), d.Link, d.From, d.To, d.Reason, d.Why)
 			}
 		}
 	})
@@ -117,6 +117,7 @@ func (w *world) links() (out []Link) {
 func (w *world) lastHeard(name string) (at time.Time) {
 	w.wire.Lock()
 	defer w.wire.Unlock()
+	w.asked++
 	for _, l := range w.lines {
 		if l.name != name {
 			continue
@@ -155,20 +156,16 @@ func (w *world) traffic(ctx context.Context) {
 	}
 }
 
-func (w *world) watch(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.Changed():
-			for _, d := range w.Decisions() {
-				s := fmt.Sprintf("%v %s %s→%s %s: %s", d.At.Sub(w.start), d.Link, d.From, d.To, d.Reason, d.Why)
-				if !slices.Contains(w.seen, s) {
-					w.seen = append(w.seen, s)
-				}
-			}
-		}
-	}
+func (w *world) decided(d Decision) {
+	w.told.Lock()
+	defer w.told.Unlock()
+	w.made = append(w.made, d)
+}
+
+func (w *world) decisions() []Decision {
+	w.told.Lock()
+	defer w.told.Unlock()
+	return slices.Clone(w.made)
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -193,7 +190,7 @@ func (w *world) until(at time.Duration) {
 
 // became returns the changes of a link to a state after some time.
 func (w *world) became(name string, to State, after time.Duration) (at []time.Duration) {
-	for _, d := range w.Decisions() {
+	for _, d := range w.decisions() {
 		if t := d.At.Sub(w.start); d.Link == name && d.To == to && d.From != to && t >= after {
 			at = append(at, t-after)
 		}

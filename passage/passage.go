@@ -7,7 +7,7 @@
 // and they expire.
 //
 //	traffic ─ Tell ─▶ Monitor ── MPTCP, and plain TCP as the control ─▶ relay
-//	                     └─▶ Verdict, Port, Changed, Status
+//	                     └─▶ Verdict, Port, Changed, Status, Decided
 //
 // Traffic says most: a subflow that joins proves that its link passes. What it leaves
 // open a probe answers, a short connection of its own, so that no user's request has
@@ -43,6 +43,10 @@ type Config struct {
 	Dial      func(ctx context.Context, local netip.Addr, to netip.AddrPort, multipath bool) (net.Conn, error)
 	Multipath func(net.Conn) bool
 
+	// Decided is told of the verdicts that keep a link out of the bundle, and of their
+	// ends. It must not call the Monitor. May be nil.
+	Decided func(Decision)
+
 	Log *slog.Logger
 }
 
@@ -76,6 +80,9 @@ type Monitor struct {
 func New(config Config) *Monitor {
 	if config.Alive == nil {
 		config.Alive = func(string) bool { return false }
+	}
+	if config.Decided == nil {
+		config.Decided = func(Decision) {}
 	}
 	return &Monitor{
 		config: config, start: time.Now(), port: config.Ports[0],
@@ -154,7 +161,9 @@ func (m *Monitor) update(w way, r *record, now record) {
 	*r = now
 	if now.verdict != was.verdict {
 		if was.verdict.Bad() || now.verdict.Bad() {
-			m.config.Log.Info("link", "link", m.linkOf(w.local), "port", w.port, "mptcp", now.verdict.String(), "why", now.verdict.Why())
+			name := m.linkOf(w.local)
+			m.config.Decided(Decision{At: time.Now(), Link: name, Port: w.port, From: was.verdict, To: now.verdict})
+			m.config.Log.Info("link", "link", name, "port", w.port, "mptcp", now.verdict.String(), "why", now.verdict.Why())
 		}
 		m.choosePort()
 		signal(m.changed)

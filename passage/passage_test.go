@@ -2,10 +2,13 @@ package passage
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -274,3 +277,47 @@ type ending struct {
 }
 
 func (c *ending) Read([]byte) (int, error) { return 0, c.err }
+
+// TestStatus has DSL blocked at the first port, and tells of each way since when it is
+// how it is, until when, and when it is asked next.
+func TestStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, true)
+		var mu sync.Mutex
+		var made []Decision
+		w.config.Decided = func(d Decision) {
+			mu.Lock()
+			defer mu.Unlock()
+			made = append(made, d)
+		}
+		w.set(dsl, 8443, drops)
+		begin := time.Now()
+		defer w.run(t)()
+		time.Sleep(15 * time.Second)
+		var got []string
+		for _, x := range w.Status() {
+			after := func(t time.Time) string {
+				if t.IsZero() {
+					return "-"
+				}
+				return t.Sub(begin).Round(time.Second).String()
+			}
+			got = append(got, fmt.Sprint(x.Link, " ", x.Local, " ", x.Port, " ", x.Verdict, " ", after(x.Since), " ", after(x.Expires), " ", after(x.Next)))
+		}
+		want := []string{
+			"dsl 192.168.1.2 8443 blocked 3s - 21s", "dsl 192.168.1.2 443 ok 3s 1h0m3s -",
+			"lte 100.64.0.2 8443 ok 0s 1h0m0s -", "lte 100.64.0.2 443 ok 3s 1h0m3s -",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		w.set(dsl, 8443, clear)
+		time.Sleep(50 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(made) != 2 || made[0].Link != "dsl" || made[0].Port != 8443 || made[0].From != Unknown || made[0].To != Blocked ||
+			made[1].From != Blocked || made[1].To != OK || !made[1].At.After(made[0].At) {
+			t.Errorf("decisions %+v", made)
+		}
+	})
+}

@@ -87,7 +87,7 @@ func (m *Monitor) pass(begin func(way, netip.AddrPort, string)) time.Duration {
 					m.records[w] = r
 				}
 				m.update(w, r, r.expire(now))
-				at := r.due(l.Metered, i == 0 || trouble || port == m.port)
+				at := r.due(l.Metered, m.wants(i, port, trouble))
 				if m.asking[w] {
 					continue
 				}

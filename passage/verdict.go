@@ -236,10 +236,12 @@ func (r record) expire(now time.Duration) record {
 	return r
 }
 
+// never is when a way is probed that need not be.
+const never = time.Duration(1 << 62)
+
 // due returns when a way is to be probed next. Ways that are wanted only in case the
 // others fail are asked when that is so.
 func (r record) due(metered, wanted bool) time.Duration {
-	const never = 1 << 62
 	pace := badPace
 	switch {
 	case !wanted:

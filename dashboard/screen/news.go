@@ -6,8 +6,13 @@ import (
 	"tributary/gateway"
 )
 
-// passing is for how long a doubt about a link may last and be no news.
-const passing = 15 * time.Second
+const (
+	// passing is for how long a doubt about a link may last and be no news.
+	passing = 15 * time.Second
+
+	// often is how many times such a doubt has to come for that to be some.
+	often = 5
+)
 
 // news returns the last decisions that tell a person something, most at most: not the
 // doubts that passed or came true, nor that a link plays from the beginning the part it
@@ -21,7 +26,7 @@ func news(all []gateway.Decision, most int) []gateway.Decision {
 			old[i] = true
 		case d.By == "health" && d.From == "alive" && d.To == "doubtful":
 			for _, j := range doubt(all, i) {
-				old[j] = true
+				old[j] = j > i || d.Count < often
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func TestPlans(t *testing.T) {
 	} {
 		l := calm().Links[0]
 		l.Usage = tt.usage
-		if got := reasons(&l); !slices.Equal(got, tt.want) {
+		if got := reasons(&l, noon); !slices.Equal(got, tt.want) {
 			t.Errorf("%+v: %q, want %q", tt.usage, got, tt.want)
 		}
 	}

@@ -22,7 +22,7 @@ func Status(s *gateway.Status, now time.Time, zone *time.Location, width int) (a
 		return append(all, line(Plain, "no links: no interface has a default route; name one with --link DEV"))
 	}
 	all = append(all, table(linkColumns(s, now), width)...)
-	all = append(all, linkNotes(s, width)...)
+	all = append(all, linkNotes(s, now, width)...)
 	if s.Sessions.List != nil {
 		all = append(all, nil)
 		all = append(all, Sessions(&s.Sessions, now, width)...)
@@ -153,14 +153,14 @@ func known(l *gateway.LinkStatus) bool {
 }
 
 // linkNotes are the sentences below the table.
-func linkNotes(s *gateway.Status, width int) (all []Line) {
+func linkNotes(s *gateway.Status, now time.Time, width int) (all []Line) {
 	widest := 0
 	for i := range s.Links {
 		widest = max(widest, len(clean(s.Links[i].Name)))
 	}
 	for i := range s.Links {
 		l := &s.Links[i]
-		for _, text := range reasons(l) {
+		for _, text := range reasons(l, now) {
 			all = append(all, entry(fmt.Sprintf("%-*s  ", widest, clean(l.Name)), text, width)...)
 		}
 	}

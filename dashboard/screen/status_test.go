@@ -162,6 +162,9 @@ func TestNews(t *testing.T) {
 	add(8, "health", "a", "doubtful", "alive", "answers", false)
 	add(9, "health", "a", "alive", "doubtful", "lossy", true) // too long
 	add(24, "health", "a", "doubtful", "alive", "answers", true)
+	add(26, "health", "b", "alive", "doubtful", "missed", true) // passes, but comes often
+	all[len(all)-1].Count = often
+	add(27, "health", "b", "doubtful", "alive", "answers", false)
 	add(30, "health", "a", "alive", "doubtful", "missed", true) // lasts
 	got := ""
 	for _, d := range news(all, 100) {

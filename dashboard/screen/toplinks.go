@@ -19,7 +19,7 @@ func (t *Top) linkLines(width, most int) (all []Line) {
 	}
 	notes, told := make([][]string, len(s.Links)), make([]int, len(s.Links))
 	for i := range s.Links {
-		notes[i] = reasons(&s.Links[i])
+		notes[i] = reasons(&s.Links[i], clock(s, t.answered))
 	}
 	left := most - len(rows)
 	for again := true; again && left > 0; {

@@ -152,66 +152,26 @@ func multipath(l *gateway.LinkStatus) (string, Style) {
 	return clean(l.MPTCP), Warning
 }
 
-// reasons says in sentences what a person should know about a link: why it is not
-// alive, not fully used, or not multipath. Nothing is said twice.
-func reasons(l *gateway.LinkStatus) (all []string) {
-	say := func(text string) {
-		text = clean(text)
-		for _, told := range all {
-			if strings.Contains(told, text) {
-				return
-			}
-		}
-		if text != "" {
-			all = append(all, text)
-		}
-	}
-	if word, style, _ := standing(l); style == Bad || style == Warning {
-		switch {
-		case l.State == "up" || l.State == "silent":
-			say(word + ": " + firstOf(l.HealthWhy, l.Note))
-		case l.Note != "":
-			say(word + ": " + l.Note)
-		}
-	}
-	if r := role(l); r != "full" && l.State == "up" && l.Mode != "off" {
-		why := l.RoleWhy
-		switch {
-		case why == "" && l.RoleReason == "mode":
-			why = "its mode says so"
-		case why == "":
-			why = l.RoleReason
-		case l.RoleReason != "":
-			why = l.RoleReason + ": " + why
-		}
-		if why != "" {
-			say(r + ", " + why)
-		}
-	}
-	say(l.MPTCPWhy)
-	say(l.Note)
-	if l.MPTCPWhy == "" && l.Note == "" { // an older gateway
-		switch l.MPTCP {
-		case "stripped":
-			say("something on the way removes MPTCP: the link works alone, not in the bundle")
-		case "blocked":
-			say("no subflow gets through: the link works alone, not in the bundle")
-		}
-	}
-	if u := l.Usage; u != nil && (u.Allowance > 0 || u.PricePerGB > 0) {
-		say("plan: " + u.Words)
-	}
-	return all
-}
-
 // decided says in a line what was decided, without the time.
 func decided(d *gateway.Decision) string {
 	text := d.To
+	if d.By == "passage" {
+		text = "MPTCP " + text
+	}
 	if d.From != d.To && d.From != "" {
 		text += ", was " + d.From
 	}
-	if d.Reason != "" && d.Reason != d.To {
+	if d.Reason != "" && d.Reason != d.To && d.By != "passage" {
 		text += " (" + d.Reason + ")"
+	}
+	if d.Port != 0 {
+		text += fmt.Sprintf(", at port %d", d.Port)
+	}
+	if d.Count > 1 {
+		text += fmt.Sprintf(", %d times", d.Count)
+		if row := between(d.First, d.At); row < 1<<62 {
+			text += " in " + span(row)
+		}
 	}
 	if d.Why != "" && (d.By != "bundle" || d.Reason != "dead") { // which health has just said
 		text += ": " + d.Why

@@ -35,6 +35,10 @@ func busy() *gateway.Status {
 				RoleSince: before(30 * time.Second),
 				Usage: &gateway.UsageStatus{Bytes: 8_200_000_000, Allowance: 10_000_000_000, Thrift: "spare", Reason: "ahead",
 					Words: "8.2 of 10 GB used on day 23 of 30; at this pace 10.7 GB, used up on 2026-11-28"},
+				MPTCPWays: []gateway.WayStatus{
+					{Address: "198.51.100.2", Port: 8443, InUse: true, MPTCP: "stripped", Since: before(12 * time.Minute), Next: before(-8 * time.Second)},
+					{Address: "198.51.100.2", Port: 443, MPTCP: "blocked", Since: before(3 * time.Hour), Next: before(-40 * time.Second)},
+				},
 				MPTCPWhy: "something on the way removes MPTCP options: used as plain TCP, and only if there is no other link",
 				Note:     "metered, and warm connections took 1.4 of 2.0 MB in 24 h: bursts get no more of them than other requests",
 			},
@@ -69,6 +73,7 @@ func busy() *gateway.Status {
 			{At: before(3 * time.Hour), By: "health", Link: "dsl", From: "unknown", To: "alive", Reason: "answers", Why: "long gone"},
 			{At: before(2 * time.Hour), By: "health", Link: "dsl", From: "unknown", To: "alive", Reason: "answers", Why: "probes are answered, round trip 40ms"},
 			{At: before(42 * time.Second), By: "health", Link: "wwan0", From: "alive", To: "doubtful", Reason: "lossy", Why: "12 of the last 100 probes lost"},
+			{At: before(35 * time.Second), By: "passage", Link: "wwan0", Port: 8443, From: "ok", To: "stripped", Reason: "does not pass", Count: 3, First: before(8 * time.Minute)},
 			{At: before(30 * time.Second), By: "bundle", Link: "wwan0", From: "full", To: "backup", Reason: "harmful", Why: "the bundle carried 21.3 Mbit/s with it and 27.9 Mbit/s without it"},
 			{At: before(5 * time.Second), By: "health", Link: "cable", From: "alive", To: "dead", Reason: "silent", Why: "3 probes in a row missed in 152ms, last heard 171ms ago; dead for the next 1s at least"},
 			{At: before(5 * time.Second), By: "bundle", Link: "cable", From: "full", To: "out", Reason: "dead"},
