@@ -37,6 +37,7 @@ var imports = map[string][]string{
 	"measure/figure":  {},
 	"measure/phone":   {},
 	"mptcp":           {},
+	"mptcp/diag":      {},
 	"mptcp/fastopen":  {"mptcp", "mptcp/pm"},
 	"mptcp/pm":        {},
 	"speed":           {"proxy"},
@@ -54,7 +55,7 @@ var imports = map[string][]string{
 	"link":            {"durable", "mptcp/pm"},
 	"upkeep":          {"durable"},
 	"relay":           {"account", "durable", "egress", "mptcp", "proto/*", "proxy", "speed", "splice"},
-	"gateway":         {"allowance", "bundle", "egress", "health", "history", "link", "mptcp", "passage", "proto/*", "proxy", "splice", "upkeep"},
+	"gateway":         {"allowance", "bundle", "egress", "health", "history", "link", "mptcp", "mptcp/diag", "passage", "proto/*", "proxy", "splice", "upkeep"},
 	"config":          {"account", "allowance", "gateway", "link", "proto/*", "proxy", "relay"},
 	"cmd/tributary":   {"*"},
 
@@ -74,7 +75,7 @@ var testImports = []string{"proxy/proxytest", "mptcp/pm"}
 var onlyFrom = map[string]string{"config": "cmd/tributary"}
 
 // kernelPackages may make system calls.
-var kernelPackages = []string{"lab", "lab/load", "link", "mptcp", "mptcp/fastopen", "mptcp/pm", "splice"}
+var kernelPackages = []string{"lab", "lab/load", "link", "mptcp", "mptcp/diag", "mptcp/fastopen", "mptcp/pm", "splice"}
 
 // kernelFiles may as well, for a reason.
 var kernelFiles = map[string]string{

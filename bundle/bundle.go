@@ -114,13 +114,3 @@ type Part struct {
 	Reason Reason
 	Why    string // the evidence when the reason arose, in words
 }
-
-// A Decision is a change of a link's part.
-type Decision struct {
-	At     time.Time
-	Link   string
-	From   link.Role
-	To     link.Role
-	Reason Reason
-	Why    string
-}

@@ -7,6 +7,7 @@ import (
 
 	"tributary/bundle"
 	"tributary/health"
+	"tributary/history"
 	"tributary/link"
 )
 
@@ -106,7 +107,7 @@ func (g *Gateway) told(parts map[string]bundle.Part) {
 		if known || p.Reason != bundle.Wanted {
 			g.config.Log.Info("link", "link", name, "role", p.Role.String(), "reason", string(p.Reason), "why", p.Why)
 		}
-		g.bundleDecided(bundle.Decision{At: now, Link: name, From: was.Role, To: p.Role, Reason: p.Reason, Why: p.Why})
+		g.history.Add(history.Decision{At: now, By: "bundle", Link: name, From: was.Role.String(), To: p.Role.String(), Reason: string(p.Reason), Why: p.Why})
 	}
 	s.parts, s.since = parts, since
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"time"
 
-	"tributary/bundle"
 	"tributary/health"
 	"tributary/history"
 	"tributary/passage"
@@ -35,20 +34,9 @@ func (g *Gateway) healthDecided(d health.Decision) {
 	})
 }
 
-func (g *Gateway) bundleDecided(d bundle.Decision) {
-	g.history.Add(history.Decision{At: d.At, By: "bundle", Link: d.Link, From: d.From.String(), To: d.To.String(), Reason: string(d.Reason), Why: d.Why})
-}
-
 func (g *Gateway) passageDecided(d passage.Decision) {
-	reason := "it passes"
-	switch {
-	case d.To.Bad():
-		reason = "does not pass"
-	case d.To == passage.Unknown:
-		reason = "trial"
-	}
 	g.history.Add(history.Decision{
-		At: d.At, By: "passage", Link: d.Link, Port: int(d.Port), From: d.From.String(), To: d.To.String(), Reason: reason, Why: d.To.Why(),
+		At: d.At, By: "passage", Link: d.Link, Port: int(d.Port), From: d.From.String(), To: d.To.String(), Reason: d.To.String(), Why: d.To.Why(),
 	})
 }
 

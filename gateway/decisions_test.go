@@ -20,8 +20,13 @@ func TestDecisions(t *testing.T) {
 		g.healthDecided(d)
 	}
 	g.passageDecided(passage.Decision{At: at.Add(3 * time.Minute), Link: "lte", Port: 8443, From: passage.OK, To: passage.Blocked})
-	g.bundleDecided(bundle.Decision{At: at.Add(4 * time.Minute), Link: "lte", From: link.Full, To: link.Out, Reason: bundle.Dead, Why: "silence"})
-	got, _ := json.MarshalIndent(g.decisions(), "", "")
+	g.told(map[string]bundle.Part{"lte": {Role: link.Out, Reason: bundle.Dead, Why: "silence"}})
+	all := g.decisions()
+	if now, err := time.Parse(time.RFC3339Nano, all[2].At); err != nil || time.Since(now).Abs() > time.Minute {
+		t.Errorf("the last one was at %q", all[2].At)
+	}
+	all[2].At = "now"
+	got, _ := json.MarshalIndent(all, "", "")
 	const want = `[
 {
 "at": "2026-11-23T12:02:00.000Z",
@@ -41,11 +46,11 @@ func TestDecisions(t *testing.T) {
 "port": 8443,
 "from": "ok",
 "to": "blocked",
-"reason": "does not pass",
+"reason": "blocked",
 "why": "something on the way drops packets with MPTCP options: used as plain TCP, and only if there is no other link"
 },
 {
-"at": "2026-11-23T12:04:00.000Z",
+"at": "now",
 "by": "bundle",
 "link": "lte",
 "from": "full",

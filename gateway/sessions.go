@@ -9,6 +9,7 @@ import (
 
 	"tributary/link"
 	"tributary/mptcp"
+	"tributary/mptcp/diag"
 	"tributary/proxy"
 )
 
@@ -53,7 +54,8 @@ type Subflow struct {
 	Local  string `json:"local"`  // address and port
 	Remote string `json:"remote"` // the relay's
 	State  string `json:"state"`  // "established", "syn-sent", …: TCP's
-	// Backup is whether the link is to carry nothing while another can.
+	// Backup is whether it carries nothing while another subflow can: as the kernel has
+	// it, or by the link's role where the kernel does not say.
 	Backup bool    `json:"backup"`
 	RTTms  float64 `json:"rtt_ms"`
 	// What it carried for this session, in bytes with TLS and what was sent by another
@@ -80,7 +82,26 @@ func (g *Gateway) ListSessions(most int) SessionList {
 	for _, o := range open[:shown] {
 		l.List = append(l.List, g.session(o, links, now))
 	}
+	l.askFlags()
 	return l
+}
+
+// askFlags has the kernel say which subflows are backups.
+func (l *SessionList) askFlags() {
+	known := make(map[uint16]map[diag.Pair]diag.Flags)
+	for i := range l.List {
+		for j := range l.List[i].Subflows {
+			f := &l.List[i].Subflows[j]
+			pair := diag.Pair{Local: netip.MustParseAddrPort(f.Local), Remote: netip.MustParseAddrPort(f.Remote)}
+			port := pair.Remote.Port()
+			if known[port] == nil {
+				known[port], _ = diag.Subflows(port) // where it fails, roles have to do
+			}
+			if flags, ok := known[port][pair]; ok {
+				f.Backup = flags.Backup()
+			}
+		}
+	}
 }
 
 // linksByAddress returns whose address each is.

@@ -17,10 +17,9 @@ type WayStatus struct {
 // ways returns what is known of each link's ways, by its name.
 func (g *Gateway) ways() map[string][]WayStatus {
 	all := make(map[string][]WayStatus)
-	port := g.passage.Port()
 	for _, w := range g.passage.Status() {
 		all[w.Link] = append(all[w.Link], WayStatus{
-			Address: w.Local.String(), Port: int(w.Port), InUse: w.Port == port, MPTCP: w.Verdict.String(),
+			Address: w.Local.String(), Port: int(w.Port), InUse: w.Port == g.passage.Port(), MPTCP: w.Verdict.String(),
 			Since: stamp(w.Since), Expires: stamp(w.Expires), Next: stamp(w.Next),
 		})
 	}

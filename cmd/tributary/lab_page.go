@@ -37,7 +37,8 @@ var pageParts = []pagePart{
 		{"browser", "A browser's page", "a browser's page"},
 	}},
 	{"links", "Links that look after themselves", "What becomes of traffic when links fail, return, slow down or fill up. A **plain pair** is measured beside ours in the\n" +
-		"same run: the kernel's Multipath TCP with endpoints and routes made by hand, and nobody to look after them.", []pageScenario{
+		"same run: the kernel's Multipath TCP with endpoints and routes made by hand, and nobody to look after them. It runs\n" +
+		"the same programs, which keep send buffers short there too.", []pageScenario{
 		{"silent-loss", "A link goes silent", "the loss of a link that nothing tells of"},
 		{"link-down", "A link goes down", "the loss of a link that the kernel tells of"},
 		{"interactive", "A call when its link goes silent", "a flow of 1 Mbit/s whose link falls silent"},

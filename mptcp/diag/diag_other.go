@@ -1,0 +1,7 @@
+//go:build !linux
+
+package diag
+
+import "errors"
+
+func subflows(uint16) (map[Pair]Flags, error) { return nil, errors.ErrUnsupported }
