@@ -20,8 +20,17 @@ const (
 	muchSent = 64 << 10
 	trimFrom = 1 << 20
 
-	// trimRoom is how much may wait beyond what all paths hold, as a factor.
-	trimRoom = 1.5
+	// trimRoom is how much may wait beyond what all paths hold, as a factor. A path that
+	// loses manyLost of its packets or more needs lossyRoom: what it lost, others wait for
+	// until it was sent again, and it may get lost again. Fewer losses are those of a queue
+	// that is full, for which there is to be no more. It is a mean over some lossLooks
+	// looks, of which none adds more than mostLost: a transfer that grows loses very
+	// much for a moment.
+	trimRoom  = 1.5
+	lossyRoom = 3.5
+	manyLost  = 0.02
+	mostLost  = 0.04
+	lossLooks = 25
 
 	// trimLeast is the least buffer, in bytes of payload.
 	trimLeast = 128 << 10
@@ -49,6 +58,13 @@ type trimmed struct {
 	sent uint64    // at the last look
 	next time.Time // the next one
 	set  int       // the buffer, 0 while it is the kernel's
+	lost map[uint32]losses
+}
+
+// Losses are what a subflow has lost, by its ID.
+type losses struct {
+	sent, again uint64  // segments until the last look
+	part        float64 // of those of late that were sent again
 }
 
 // Add has a connection trimmed until Remove, by what it sends from now on.
@@ -128,19 +144,41 @@ func (k *trimmed) trim(c *net.TCPConn, now time.Time) {
 	if err != nil || full.Fallback {
 		return
 	}
-	if want := sendBuffer(full.Subflows); want != k.set && setSendBuffer(c, want) == nil {
+	if want := sendBuffer(full.Subflows, k.room(full.Subflows)); want != k.set && setSendBuffer(c, want) == nil {
 		k.set = want
 	}
+}
+
+// room returns how much may wait beyond what all paths hold, by what they lose.
+func (k *trimmed) room(subflows []Subflow) float64 {
+	room := trimRoom
+	was := k.lost
+	k.lost = make(map[uint32]losses, len(subflows))
+	for _, s := range subflows {
+		l := was[s.ID]
+		if sent := uint64(s.SegmentsSent) - l.sent; sent > 0 {
+			now := float64(uint64(s.Retransmits)-l.again) / float64(sent)
+			l.part += (min(now, mostLost) - l.part) / lossLooks
+		}
+		l.sent, l.again = uint64(s.SegmentsSent), uint64(s.Retransmits)
+		k.lost[s.ID] = l
+		if works(s) && l.part >= manyLost {
+			room = lossyRoom
+		}
+	}
+	return room
+}
+
+// works reports whether a subflow sends, and is answered.
+func works(s Subflow) bool {
+	return s.State == Established && s.Timeouts == 0 && s.Unacked > 0 && s.RTT > 0
 }
 
 // sendBuffer returns the buffer, as the kernel counts, that keeps all subflows busy.
 // What one of them has delivered waits for what was sent before over the one with the
 // longest round trip, so it is the sum of the rates times that. Those that rest, or are
 // silent, do not count.
-func sendBuffer(subflows []Subflow) int {
-	works := func(s Subflow) bool {
-		return s.State == Established && s.Timeouts == 0 && s.Unacked > 0 && s.RTT > 0
-	}
+func sendBuffer(subflows []Subflow, room float64) int {
 	var longest time.Duration
 	for _, s := range subflows {
 		if works(s) {
@@ -153,5 +191,5 @@ func sendBuffer(subflows []Subflow) int {
 			held += float64(s.CWnd) * float64(s.MSS) * float64(longest) / float64(s.RTT)
 		}
 	}
-	return int(max(trimRoom*held, trimLeast) * trimCost)
+	return int(max(room*held, trimLeast) * trimCost)
 }

@@ -32,8 +32,39 @@ func TestSendBuffer(t *testing.T) {
 		{"slow and short", []Subflow{with(dsl, func(s *Subflow) { s.CWnd = 10 })}, trimLeast, trimLeast * 2},
 		{"nothing known", nil, trimLeast, trimLeast * 2},
 	} {
-		if got := sendBuffer(c.subflows); got < c.least || got > c.most {
+		if got := sendBuffer(c.subflows, trimRoom); got < c.least || got > c.most {
 			t.Errorf("%s: %d, want %d to %d", c.name, got, c.least, c.most)
 		}
+	}
+}
+
+// A path that loses much has room for what is sent again; one that lost some packets a
+// while ago has not.
+func TestTrimRoom(t *testing.T) {
+	var k trimmed
+	s := Subflow{ID: 1, State: Established, CWnd: 100, MSS: 1448, RTT: 50 * time.Millisecond, Unacked: 99}
+	clean := Subflow{ID: 2, State: Established, CWnd: 100, MSS: 1448, RTT: 50 * time.Millisecond, Unacked: 99}
+	looks := func(n int, lost uint32) (room float64) {
+		for range n {
+			s.SegmentsSent += 200
+			s.Retransmits += lost
+			clean.SegmentsSent += 500
+			room = k.room([]Subflow{s, clean})
+		}
+		return room
+	}
+	for _, c := range []struct {
+		looks int
+		lost  uint32
+		want  float64
+	}{{20, 0, trimRoom}, {20, 2, trimRoom}, {30, 10, lossyRoom}, {50, 0, trimRoom}, {7, 60, trimRoom}} {
+		if got := looks(c.looks, c.lost); got != c.want {
+			t.Errorf("%d looks with %d of 200 lost: room %v, want %v", c.looks, c.lost, got, c.want)
+		}
+	}
+	looks(40, 20)
+	s.State = Close
+	if got := k.room([]Subflow{s, clean}); got != trimRoom {
+		t.Errorf("the lossy path is closed: room %v", got)
 	}
 }
