@@ -25,9 +25,17 @@ const (
 	SessionsPath = "/api/sessions"
 )
 
+// An Ask is a request.
+type Ask struct {
+	url.Values // behind the question mark
+	// Here is whether it came over loopback, from this very host: others may be told
+	// less.
+	Here bool
+}
+
 // An Answer returns what is served at a path, something that encoding/json can
-// encode. It is called for each request, with the values behind the question mark.
-type Answer func(ask url.Values) any
+// encode. It is called for each request.
+type Answer func(Ask) any
 
 // A Server is a bound API server.
 type Server struct {
@@ -51,7 +59,7 @@ func New(addr string, answers map[string]Answer) (*Server, error) {
 			w.Header().Set("Cache-Control", "no-store")
 			e := json.NewEncoder(w)
 			e.SetIndent("", "  ")
-			e.Encode(answer(r.URL.Query())) // fails only if the client has gone
+			e.Encode(answer(Ask{r.URL.Query(), here(r)})) // fails only if the client has gone
 		})
 	}
 	return &Server{listener: l, http: http.Server{
@@ -73,6 +81,12 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("serve the API: %w", err)
 	}
 	return nil
+}
+
+// here reports whether a request came to an address that is this host's alone.
+func here(r *http.Request) bool {
+	at, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return at != nil && at.IP.IsLoopback()
 }
 
 // localOnly lets through requests that name the server by address or as

@@ -3,8 +3,8 @@ package dashboard
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 )
@@ -13,8 +13,9 @@ import (
 func start(t *testing.T) *Server {
 	t.Helper()
 	s, err := New("127.0.0.1:0", map[string]Answer{
-		StatusPath:   func(url.Values) any { return map[string]bool{"ready": true} },
-		SessionsPath: func(ask url.Values) any { return ask },
+		StatusPath:   func(Ask) any { return map[string]bool{"ready": true} },
+		SessionsPath: func(ask Ask) any { return ask.Values },
+		"/here":      func(ask Ask) any { return ask.Here },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -89,4 +90,22 @@ func TestPortInUse(t *testing.T) {
 	if _, err := New(s.Addr().String(), nil); err == nil || !strings.HasPrefix(err.Error(), "listen for the API: ") {
 		t.Error(err)
 	}
+}
+
+// Only requests over loopback are from this host.
+func TestHere(t *testing.T) {
+	for at, want := range map[string]bool{"127.0.0.1": true, "127.9.9.9": true, "::1": true, "::ffff:127.0.0.1": true, "192.168.1.1": false, "2001:db8::1": false} {
+		r, err := http.NewRequestWithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP(at)}), "GET", "/", nil)
+		if err != nil || here(r) != want {
+			t.Errorf("at %s: %v, want %v; %v", at, here(r), want, err)
+		}
+	}
+	resp, err := http.Get("http://" + start(t).Addr().String() + "/here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, _ := io.ReadAll(resp.Body); string(body) != "true\n" {
+		t.Errorf("a real one: %q", body)
+	}
+	resp.Body.Close()
 }
