@@ -11,6 +11,11 @@ import (
 	"tributary/proxy"
 )
 
+// slowFailure is what a connection that fails must have taken for another to be tried in
+// what time is left: over a narrow line full of others a handshake may take longer than
+// the relay waits for it, which is 10 s. A relay that cannot be had says so at once.
+const slowFailure = 5 * time.Second
+
 // A dialer opens streams through the relay. It is the gateway's proxy.Dialer.
 type dialer struct {
 	upstream *upstream
@@ -56,17 +61,22 @@ func (d *dialer) get(ctx context.Context, to proxy.Addr, try int, until time.Tim
 	}
 	ctx, cancel := d.upstream.patient(ctx, until)
 	defer cancel()
-	c, err := d.cold(ctx, to, flow)
-	if err != nil {
-		var refused *refusedError
-		if errors.As(err, &refused) {
-			return nil, err
+	for {
+		began := time.Now()
+		c, err := d.cold(ctx, to, flow)
+		if err == nil {
+			d.pool.wayIsOpen()
+			return c, nil
 		}
-		if context.Cause(ctx) == errUnheard {
+		var refused *refusedError
+		switch {
+		case errors.As(err, &refused):
+			return nil, err
+		case ctx.Err() == nil && time.Since(began) >= slowFailure:
+			continue
+		case context.Cause(ctx) == errUnheard:
 			err = d.upstream.failed(fmt.Errorf("%w: %v", errUnheard, err))
 		}
 		return nil, fmt.Errorf("no connection to the relay: %w", err)
 	}
-	d.pool.wayIsOpen()
-	return c, nil
 }

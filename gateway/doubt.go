@@ -129,24 +129,6 @@ func ails(before, now mptcp.Subflow) bool {
 	return now.Unacked > 0 && now.MinRTT > 0 && now.RTT > 2*now.MinRTT+ailingWait
 }
 
-// waiting returns the links on which bytes of a connection wait for an
-// acknowledgement.
-func (c *relayConn) waiting() (links []netip.Addr) {
-	if c.socket == nil {
-		return nil
-	}
-	full, err := mptcp.FullInfo(c.socket)
-	if err != nil {
-		return nil
-	}
-	for _, s := range full.Subflows {
-		if s.State == mptcp.Established && s.Unacked > 0 {
-			links = append(links, s.Local.Addr())
-		}
-	}
-	return links
-}
-
 // Doubt tells that the link of a local address may be failing. For a while,
 // requests are sent over two links at once, and connections start over the others.
 func (g *Gateway) Doubt(link netip.Addr) {

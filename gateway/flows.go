@@ -33,6 +33,8 @@ type flows struct {
 	ailing map[netip.Addr]bool   // links whose subflows ail, of which doubt was not told yet
 	doubt  func(link netip.Addr) // is told of them; may be nil
 
+	forsaken func(n int) // is told of connections that were ended without a subflow; may be nil
+
 	tell    func(local netip.Addr, port uint16, e passage.Evidence) // of each new subflow; may be nil
 	trimmer mptcp.Trimmer
 }
@@ -50,6 +52,9 @@ type followed struct {
 
 	pulse   pulse
 	skipped int // samples, because it was at rest
+
+	reach  reach // at the last look
+	strand strand
 }
 
 // A subflowKey names a subflow of a connection for good; the kernel's number does
@@ -111,9 +116,11 @@ func (f *flows) look() {
 	if due {
 		f.mark(now)
 	}
+	lost := f.strandings(now)
 	ailing := f.ailing
 	f.ailing = make(map[netip.Addr]bool)
 	f.mu.Unlock()
+	f.forsake(lost)
 	if due && f.marked != nil {
 		f.marked(now)
 	}

@@ -106,6 +106,9 @@ func New(config Config) (*Gateway, error) {
 	g.passage = g.newPassage()
 	g.upstream.tell, g.upstream.port, g.flows.tell = g.passage.Tell, g.passage.Port, g.passage.Tell
 	g.flows.doubt, g.upstream.heard = g.Doubt, g.flows.lastHeard
+	g.flows.forsaken = func(n int) {
+		config.Log.Debug("connections without a subflow were ended", "connections", n)
+	}
 	g.steering.start, g.steering.again = time.Now(), sampleEvery
 	g.monitor = g.newMonitor()
 	g.accounts = g.newAccountant()

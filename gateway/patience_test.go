@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"tributary/proxy"
+	"tributary/proxy/proxytest"
+	"tributary/splice"
 )
 
 func TestGivenUp(t *testing.T) {
@@ -114,5 +116,32 @@ func TestPoolIsPatient(t *testing.T) {
 		w.run()
 		time.Sleep(connectTime + 2*time.Second)
 		w.wantWarm(t, 1) // the scout
+	})
+}
+
+// A handshake may take so long on a full line that the relay ends it: there is time for
+// another one.
+func TestSlowHandshakeIsTriedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.servers.Handle(otherServer, answers)
+		u, began := w.dialer.upstream, time.Now()
+		u.heard = time.Now
+		dial := u.dial
+		u.dial = func(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
+			if time.Since(began) > 0 {
+				return dial(ctx, from, to)
+			}
+			near, far := proxytest.Wire(rtR / 2)
+			w.served.Go(func() {
+				time.Sleep(10 * time.Second)
+				splice.Abort(far)
+			})
+			return near, nil
+		}
+		c, err := w.dialer.DialStream(w.ctx, otherServer, nil)
+		if took := time.Since(began); err != nil || took > 11*time.Second {
+			t.Fatalf("%v after %v", err, took)
+		}
+		c.Close()
 	})
 }

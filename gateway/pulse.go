@@ -47,9 +47,12 @@ func (f *followed) atRest(c *net.TCPConn) bool {
 	return true
 }
 
-// joined reports whether no subflow was on its way when the connection was looked at
-// last: that it has come about changes no pulse.
+// joined reports whether there was a subflow when the connection was looked at last,
+// and none on its way: that one has come about changes no pulse.
 func (f *followed) joined() bool {
+	if f.reach != reached {
+		return false
+	}
 	for _, s := range f.live {
 		if s.State != mptcp.Established {
 			return false

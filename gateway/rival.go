@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -31,47 +29,27 @@ type rival struct {
 	ended bool          // the client's end went with it
 }
 
-var (
-	errRivalLate = errors.New("too late for a second request")
-
-	// errLost is that one of the requests has reached the relay, and its answer will
-	// not come.
-	errLost = errors.New("the relay's answer was lost")
-)
-
-// flowOf names the stream for a request on conn. Relays that are not ours know no
-// flows. What has carried nothing of the client's, or was not delivered before the
-// relay started anew, may be opened again; anything else keeps its name, so that it
-// is not.
-func (t *tunnel) flowOf(conn *relayConn) proxy.Flow {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	other := conn.instance != binary.BigEndian.Uint64(t.flow[:])
-	switch {
-	case t.given > 0 && t.flow != (proxy.Flow{}) && !(other && t.undelivered):
-	case conn.instance == 0:
-		t.flow = proxy.Flow{}
-	default:
-		binary.BigEndian.PutUint64(t.flow[:], conn.instance)
-		rand.Read(t.flow[8:])
-	}
-	return t.flow
-}
-
-// sameFlow returns the flow that the next try must have, if any.
-func (t *tunnel) sameFlow() (f proxy.Flow) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.given > 0 && !t.undelivered {
-		f = t.flow
-	}
-	return f
-}
+var errRivalLate = errors.New("too late for a second request")
 
 func (t *tunnel) rivalOf() *rival {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.rival
+}
+
+// dropRival forgets one that has lost, so that there may be another.
+func (t *tunnel) dropRival() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.rival == nil {
+		return
+	}
+	select {
+	case <-t.rival.done:
+		t.rival.cancel()
+		t.rival = nil
+	default: // begun when the other one had failed already
+	}
 }
 
 // pass gives a rival what the client has sent at a place of the stream, unless its
@@ -184,6 +162,9 @@ func (t *tunnel) second(ctx context.Context, conn *relayConn, r *rival, flow pro
 	t.mu.Lock()
 	sent, late := t.sent, t.overflow || t.settled
 	r.upTo, r.ended = t.given, t.ended
+	if !late {
+		t.asked++
+	}
 	t.mu.Unlock()
 	if late {
 		return errRivalLate
@@ -205,7 +186,7 @@ func (t *tunnel) judge(conn *relayConn, err error, broke bool) (*relayConn, erro
 	}
 	r := t.rivalOf()
 	if r == nil {
-		return conn, undoubled(err)
+		return conn, t.undoubled(err, nil, conn)
 	}
 	<-r.done
 	switch {
@@ -222,57 +203,16 @@ func (t *tunnel) judge(conn *relayConn, err error, broke bool) (*relayConn, erro
 		return won, nil
 	case refusedFor(r.err):
 		return conn, r.err
-	case duplicate(r.err) && !broke:
+	case duplicate(r.err) && !duplicate(err) && !broke:
 		err = errLost
 	}
-	return conn, undoubled(err)
+	return conn, t.undoubled(err, r.err, conn)
 }
 
 // broke reports whether the request broke with its connection before the relay's
 // kernel had any of it. (That nothing was acknowledged in time says less.)
 func (t *tunnel) broke(conn *relayConn, err error) bool {
 	return !errors.Is(err, os.ErrDeadlineExceeded) && t.unheard(conn)
-}
-
-// duplicate reports whether the relay has said that it was asked before.
-func duplicate(err error) bool {
-	var refusal *proxy.Error
-	return errors.As(err, &refusal) && refusal.Reason == proxy.Duplicate
-}
-
-// undoubled turns that into what it means where nobody else is left to win.
-func undoubled(err error) error {
-	if duplicate(err) {
-		return errLost
-	}
-	return err
-}
-
-// hedge begins a race when the relay's kernel has not acknowledged the request in
-// time.
-func (t *tunnel) hedge(conn *relayConn) {
-	if !t.unheard(conn) {
-		return
-	}
-	u := t.dialer.upstream
-	for _, link := range conn.waiting() {
-		u.doubts.cast(link, hedgeTime)
-		if u.suspect != nil {
-			u.suspect(link)
-		}
-	}
-	t.race()
-}
-
-// blame makes the links doubtful on which a request got lost.
-func (t *tunnel) blame(conn *relayConn) {
-	if !t.unheard(conn) {
-		return
-	}
-	for _, link := range conn.waiting() {
-		t.dialer.upstream.doubts.avoid(link, doubtTime)
-	}
-	t.dialer.pool.suspect()
 }
 
 // unheard reports whether the relay's kernel is known not to have acknowledged
@@ -316,21 +256,6 @@ func (p *pool) takeWhere(does func(*relayConn) bool) *relayConn {
 // avoids reports whether a connection has subflows, and all over links that are in
 // no doubt.
 func (c *relayConn) avoids(d *doubts) bool {
-	if c.socket == nil {
-		return false
-	}
-	full, err := mptcp.FullInfo(c.socket)
-	if err != nil {
-		return false
-	}
-	n := 0
-	for _, s := range full.Subflows {
-		if s.State == mptcp.Established {
-			n++
-			if d.about(s.Local.Addr()) {
-				return false
-			}
-		}
-	}
-	return n > 0
+	all := c.subflows()
+	return len(all) > 0 && !slices.ContainsFunc(all, func(s mptcp.Subflow) bool { return d.about(s.Local.Addr()) })
 }

@@ -76,7 +76,7 @@ func (f *flows) sample(c *net.TCPConn) {
 		known.gone[s.Local.Addr()] += cost(s) + farewell
 		known.lost += s.BytesReceived
 	}
-	known.live = now
+	known.live, known.reach = now, reachOf(full)
 	f.senses.whole(known, full.Connection, known.lost+came, unacked)
 }
 

@@ -285,7 +285,7 @@ func TestNewClockEndsAvoidance(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		s := w.withShadowsocks(0)
 		s.meet(t)
-		s.dialer.upstream.shadow.failed(true)
+		s.dialer.upstream.shadow.failed()
 		time.Sleep(time.Second)
 		if s.meet(t); s.dialer.upstream.shadow.usable() {
 			t.Error("used again although nothing has changed")

@@ -66,7 +66,9 @@ type tunnel struct {
 	given    int        // how many those are
 	base     uint64     // what was written before the request
 	baseOK   bool
+	wrote    time.Time  // when the request was
 	flow     proxy.Flow // of the request, zero where it has none
+	asked    int        // how often the relay was asked by that name
 	// undelivered is that the request broke with its connection before the relay's
 	// kernel had any of it. Then another run of the relay may open the stream, too.
 	undelivered bool
@@ -91,7 +93,7 @@ func (t *tunnel) open() error {
 			return net.ErrClosed
 		}
 		if err == nil {
-			if t.dialer.upstream.doubtful() {
+			if u := t.dialer.upstream; u.doubtful() && (u.hasOthers() || !u.managed()) {
 				t.race()
 			}
 			return nil
@@ -110,7 +112,7 @@ func (t *tunnel) open() error {
 func (t *tunnel) request(conn *relayConn) (err error) {
 	base, known := conn.written()
 	t.mu.Lock()
-	t.base, t.baseOK = base, known
+	t.base, t.baseOK, t.wrote = base, known, time.Now()
 	sent, ended, lost := t.sent, t.ended, t.overflow
 	t.mu.Unlock()
 	if lost { // between the decision to try again and now
@@ -162,12 +164,16 @@ func (t *tunnel) Settle() (splice.Conn, error) {
 		err := t.answer(conn)
 		broke := err != nil && t.broke(conn, err) // now: its kernel may acknowledge what nobody reads
 		conn, err = t.judge(conn, err, broke)
+		var refusal *proxy.Error
+		refused := errors.As(err, &refusal)
+		if conn.tls == nil && (err == nil || refused) {
+			t.dialer.upstream.shadow.cleared()
+		}
 		if err == nil {
 			t.dialer.memory.learn(t.to, nil)
 			return t.settle(conn)
 		}
-		var refusal *proxy.Error
-		if errors.As(err, &refusal) {
+		if refused {
 			t.dialer.memory.learn(t.to, err)
 			t.closed.Store(true)
 			t.cancel()
@@ -175,10 +181,11 @@ func (t *tunnel) Settle() (splice.Conn, error) {
 			return nil, err
 		}
 		again := t.replaceable(err, broke)
-		if conn.tls == nil && !t.closed.Load() {
-			t.dialer.upstream.shadow.failed(true)
+		if conn.tls == nil && !t.closed.Load() && !errors.Is(err, errOtherRun) && !errors.Is(err, errLost) {
+			t.dialer.upstream.shadow.failed()
 		}
 		splice.Abort(conn)
+		t.dropRival()
 		if !again {
 			t.cancel()
 			return nil, t.dialer.upstream.failed(fmt.Errorf("wait for the relay's answer: %w", err))
@@ -230,20 +237,6 @@ func (t *tunnel) read(conn *relayConn) (err error) {
 	return err
 }
 
-// giveUpSilence ends a connection that swallowed the request, so that another is
-// tried. At first it leaves alone one that carries bytes of the client: they may
-// be on their way still, and the kernel moves them to another link by itself. In
-// the end it gives up those too.
-func (t *tunnel) giveUpSilence(conn *relayConn, inTheEnd bool) {
-	t.mu.Lock()
-	bare := t.given == 0
-	t.mu.Unlock()
-	if t.unheard(conn) && (bare || inTheEnd) {
-		t.wake(conn)
-		t.dialer.pool.suspect()
-	}
-}
-
 // wake ends the wait for the answer on conn, unless that is over.
 func (t *tunnel) wake(conn *relayConn) {
 	t.mu.Lock()
@@ -261,7 +254,7 @@ func (t *tunnel) replaceable(err error, broke bool) bool {
 	switch {
 	case t.closed.Load() || overflow || t.tries >= tries:
 		return false
-	case bare:
+	case bare || errors.Is(err, errOtherRun):
 		return true
 	case errors.Is(err, errLost):
 		return false

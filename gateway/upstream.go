@@ -56,7 +56,8 @@ type relayConn struct {
 	born    time.Time
 	pending bool // the login's answer has not been read
 
-	instance uint64 // which run of the relay this is, 0 where unknown
+	instance uint64     // which run of the relay this is, 0 where unknown
+	flow     proxy.Flow // of the one request by Shadowsocks
 }
 
 // acked returns how much the relay's kernel has acknowledged.
@@ -142,10 +143,10 @@ func (u *upstream) connect(ctx context.Context, wary bool) (*relayConn, error) {
 		return nil, u.failed(fmt.Errorf("TLS with relay %s: %w", u.address(), err))
 	}
 	state := session.ConnectionState()
-	u.shadow.learn(state.PeerCertificates[0].NotBefore)
 	if state.NegotiatedProtocol == socks.ALPN {
 		conn.instance = state.PeerCertificates[0].SerialNumber.Uint64()
 	}
+	u.shadow.learn(state.PeerCertificates[0].NotBefore, conn.instance)
 	return conn, nil
 }
 

@@ -200,17 +200,8 @@ func (p *pool) look() {
 // firstAddr returns the local address of a connection's first subflow, by which the
 // kernel sends what finds nothing on its way.
 func firstAddr(c *relayConn) (a netip.Addr) {
-	if c.socket == nil {
-		return a
-	}
-	full, err := mptcp.FullInfo(c.socket)
-	if err != nil {
-		return a
-	}
-	for _, s := range full.Subflows {
-		if s.State == mptcp.Established {
-			return s.Local.Addr()
-		}
+	if all := c.subflows(); len(all) > 0 {
+		a = all[0].Local.Addr()
 	}
 	return a
 }
@@ -223,7 +214,13 @@ func (p *pool) wear(w *warmConn) {
 		w.missed = 0
 		return
 	}
-	if w.missed++; w.missed < wornLooks || w.lacking {
+	if w.missed++; w.missed < wornLooks {
+		return
+	}
+	if have == 0 {
+		w.until = time.Now() // what would join it again has had its time
+	}
+	if w.lacking {
 		return
 	}
 	w.lacking = true
@@ -315,16 +312,24 @@ func (p *pace) allows(now time.Time) bool {
 // subflow is dropped, and one that lacks a link is replaced, but not before the
 // others are there.
 func (p *pool) check(subflows func(*relayConn) (have, want int)) {
+	p.sweep(func(w *warmConn) bool {
+		have, want := subflows(w.relayConn)
+		w.lacking, w.subflows, w.missed, w.first = have < want, have, 0, p.first(w.relayConn)
+		return have == 0
+	})
+}
+
+// sweep drops the connections that are dead, and has others made at once.
+func (p *pool) sweep(isDead func(*warmConn) bool) {
 	p.mu.Lock()
 	var dead []*warmConn
 	p.idle = slices.DeleteFunc(p.idle, func(w *warmConn) bool {
-		have, want := subflows(w.relayConn)
-		w.lacking, w.subflows, w.missed, w.first = have < want, have, 0, p.first(w.relayConn)
-		if have == 0 {
+		out := isDead(w)
+		if out {
 			dead = append(dead, w)
 			p.ledger.settle(w)
 		}
-		return have == 0
+		return out
 	})
 	p.retryAt = time.Time{}
 	p.refill = newRefill()
@@ -351,10 +356,4 @@ func (p *pool) drain() {
 			w.Close()
 		}
 	}
-}
-
-// suspect drops all warm connections, after one has swallowed a request: the next
-// requests should not find that out one by one.
-func (p *pool) suspect() {
-	p.check(func(*relayConn) (have, want int) { return 0, 1 })
 }

@@ -35,7 +35,10 @@ type world struct {
 	gateway *gateway.Gateway
 	servers *proxytest.Servers
 	ctx     context.Context
-	down    bool // the way to the relay swallows everything
+	relay   *relay.Relay
+	restart func() // has another run of the relay take what comes from now on
+	down    bool   // the way to the relay swallows everything
+	losing  bool   // new connections to it stand, and lose all that is written
 
 	mu     sync.Mutex
 	ends   []*lossy // the gateway's ends of its connections to the relay
@@ -52,14 +55,17 @@ func newWorld(t testing.TB, opening gateway.Opening) *world {
 		t.Fatal(err)
 	}
 	local := netip.MustParseAddrPort("127.0.0.1:0")
-	r, err := relay.New(relay.Config{
-		Listen: local, Shadowsocks: local, StateDir: dir, Accounts: accounts, Advertise: "192.0.2.2",
-		Egress: w.servers, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
+	w.restart = func() {
+		w.relay, err = relay.New(relay.Config{
+			Listen: local, Shadowsocks: local, StateDir: dir, Accounts: accounts, Advertise: "192.0.2.2",
+			Egress: w.servers, Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	link, err := r.JoinLink(account.Default)
+	w.restart()
+	link, err := w.relay.JoinLink(account.Default)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,13 +79,14 @@ func newWorld(t testing.TB, opening gateway.Opening) *world {
 			time.Sleep(rtR) // the TCP handshake
 			end, far := proxytest.Wire(rtR / 2)
 			near := &lossy{End: end}
+			near.dead.Store(w.losing)
 			w.mu.Lock()
 			w.ends = append(w.ends, near)
 			w.mu.Unlock()
 			if to.Port() == link.Shadowsocks {
-				go r.ServeShadowsocks(w.ctx, far)
+				go w.relay.ServeShadowsocks(w.ctx, far)
 			} else {
-				go r.ServeConn(w.ctx, far)
+				go w.relay.ServeConn(w.ctx, far)
 			}
 			return near, nil
 		},

@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"tributary/mptcp"
+	"tributary/proxy"
+	"tributary/splice"
+)
+
+// One request that gets lost at once on a new connection says nothing of those that
+// wait: they stay. One that had rested for long speaks against those that rest as long.
+func TestSuspect(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	w := newSilentWorld(t)
+	defer w.end()
+	defer func() {
+		for _, left := range w.pool.idle {
+			splice.Abort(left)
+		}
+	}()
+	time.Sleep(150 * time.Millisecond)
+	older := w.pool.idle[0]
+	newer, err := w.dialer.upstream.warm(w.ctx) // over another address
+	must(t, err)
+	kept := &warmConn{relayConn: newer, watched: make(chan error, 1)}
+	w.pool.idle = append(w.pool.idle, kept)
+	go w.pool.watch(kept)
+	time.Sleep(150 * time.Millisecond) // the last acknowledgement comes late
+
+	lost, err := w.dialer.upstream.warm(w.ctx)
+	must(t, err)
+	defer splice.Abort(lost)
+	tu := &tunnel{dialer: w.dialer, wrote: time.Now()}
+	if tu.suspect(lost); len(w.pool.idle) != 2 {
+		t.Errorf("%d of 2 are left", len(w.pool.idle))
+	}
+	tu.wrote = time.Now().Add(restedTime + time.Second) // as if it had been that long
+	w.pool.suspect(older.relayConn)
+	if len(w.pool.idle) != 1 || w.pool.idle[0] != kept {
+		t.Errorf("%d of 2 are left, want the one that was heard later", len(w.pool.idle))
+	}
+	tu.suspect(lost)
+	if len(w.pool.idle) != 0 {
+		t.Error("one is left that has rested for longer")
+	}
+}
+
+// A request that nobody acknowledges has a rival at once where another link may carry
+// it, or where its connection may be dead; else after a second.
+func TestHedgeOnOneLink(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	w := newSilentWorld(t)
+	defer w.end()
+	conn := w.pool.idle[0].relayConn
+	w.pool.idle = nil
+	defer splice.Abort(conn)
+	base, err := mptcp.Written(conn.socket)
+	must(t, err)
+	for _, c := range []struct {
+		links  int
+		rested time.Duration
+		want   bool
+	}{{2, 0, true}, {1, restedTime + time.Second, true}, {1, 0, false}} {
+		w.dialer.upstream.sources = func(bool) (all []source) {
+			for i := range c.links {
+				all = append(all, source{link: fmt.Sprint(i)})
+			}
+			return all
+		}
+		tu := &tunnel{
+			ctx: w.ctx, dialer: w.dialer, to: webServer, until: time.Now().Add(openTime), flow: proxy.Flow{1}, given: 1,
+			order: make(chan struct{}, 1), base: base, baseOK: true, wrote: time.Now().Add(c.rested),
+		}
+		tu.conn.Store(conn)
+		tu.hedge(conn)
+		if got := tu.rivalOf() != nil; got != c.want {
+			t.Errorf("%d links, rested for %v: a rival %v", c.links, c.rested, got)
+		}
+		tu.giveUpSilence(conn, false)
+		r := tu.rivalOf()
+		if r == nil {
+			t.Fatal("no rival after a second")
+		}
+		<-r.done
+		if won := r.conn.Load(); won != nil {
+			splice.Abort(won)
+		}
+	}
+}
