@@ -1,8 +1,13 @@
 package link
 
 import (
-	"encoding/binary"
 	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -20,16 +25,66 @@ var groups = [...]uint32{
 // overflows, everything is looked at anew.
 const eventBuffer = 1 << 20
 
-// events turns the kernel's events into signals. All groups share one socket,
-// so their order is kept.
-type events struct {
-	conn  *netlink.Conn
-	alarm *alarm
-	done  chan struct{}
+// A receiver is a socket that events come by.
+type receiver interface {
+	Receive() ([]netlink.Message, error)
+	Close() error
 }
 
-func listen() (*events, error) {
-	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+// events turns the kernel's events into signals. All groups share one socket,
+// so their order is kept. A socket that fails is replaced.
+type events struct {
+	open  func() (receiver, error)
+	log   *slog.Logger
+	alarm *alarm
+	stop  chan struct{}
+	done  chan struct{}
+	ns    *os.File // nil in tests
+
+	mu   sync.Mutex // guards what follows
+	conn receiver
+	over bool // no further socket is wanted
+}
+
+// listen listens in the network namespace of the calling thread.
+func listen(log *slog.Logger) (*events, error) {
+	ns, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, fmt.Errorf("identify the network namespace: %w", err)
+	}
+	e, err := newEvents(func() (receiver, error) { return subscribe(ns) }, log)
+	if err != nil {
+		return nil, errors.Join(err, ns.Close())
+	}
+	e.ns = ns
+	return e, nil
+}
+
+// newEvents begins to read what open opens.
+func newEvents(open func() (receiver, error), log *slog.Logger) (*events, error) {
+	conn, err := open()
+	if err != nil {
+		return nil, err
+	}
+	e := &events{open: open, log: log, alarm: newAlarm(), stop: make(chan struct{}), done: make(chan struct{}), conn: conn}
+	go e.read(conn)
+	return e, nil
+}
+
+// subscribe opens a socket in a network namespace. To enter one takes CAP_SYS_ADMIN, so
+// that is left out where this thread is in it, as nearly always.
+func subscribe(ns *os.File) (receiver, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	there, err := ns.Stat()
+	if err != nil {
+		return nil, err
+	}
+	var config netlink.Config
+	if here, err := os.Stat("/proc/thread-self/ns/net"); err != nil || !os.SameFile(here, there) {
+		config.NetNS = int(ns.Fd())
+	}
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &config)
 	if err != nil {
 		return nil, err
 	}
@@ -42,28 +97,37 @@ func listen() (*events, error) {
 	if err := conn.SetReadBuffer(eventBuffer); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	e := &events{conn: conn, alarm: newAlarm(), done: make(chan struct{})}
-	go e.read()
-	return e, nil
+	return conn, nil
 }
 
 func (e *events) close() error {
+	close(e.stop)
+	e.mu.Lock()
+	e.over = true
 	err := e.conn.Close()
+	e.mu.Unlock()
 	<-e.done
+	if e.ns != nil {
+		err = errors.Join(err, e.ns.Close())
+	}
 	return err
 }
 
-// read ends when the socket is closed.
-func (e *events) read() {
+// read ends at close.
+func (e *events) read(conn receiver) {
 	defer close(e.done)
-	for {
-		msgs, err := e.conn.Receive()
+	for wait := retry; conn != nil; {
+		msgs, err := conn.Receive()
 		switch {
 		case errors.Is(err, unix.ENOBUFS):
 			e.alarm.raise(all)
+			continue
 		case err != nil:
-			return
+			conn = e.replace(conn, err, wait)
+			wait = min(2*wait, resync)
+			continue
 		}
+		wait = retry
 		var s signal
 		for _, m := range msgs {
 			s |= judge(uint16(m.Header.Type), m.Data)
@@ -74,28 +138,39 @@ func (e *events) read() {
 	}
 }
 
-// judge says what an rtnetlink event means to us: 0 if it cannot change a plan. On a
-// router with a full table of routes that is nearly all of them.
-func judge(typ uint16, data []byte) signal {
-	switch typ {
-	case unix.RTM_DELLINK, unix.RTM_DELADDR:
-		return now
-	case unix.RTM_NEWLINK:
-		const alive = unix.IFF_UP | unix.IFF_RUNNING
-		if len(data) >= unix.SizeofIfInfomsg && binary.NativeEndian.Uint32(data[8:])&alive != alive {
-			return now
+// replace opens another socket for one that has failed, after a while: whatever is
+// wrong may go on. It returns nil at close.
+func (e *events) replace(old receiver, failed error, wait time.Duration) receiver {
+	for ; ; wait = min(2*wait, resync) {
+		select {
+		case <-e.stop: // that was the failure
+			return nil
+		default:
 		}
-		return soon
-	case unix.RTM_NEWADDR, unix.RTM_DELRULE:
-		return soon
-	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-		if len(data) < unix.SizeofRtMsg {
-			return 0
+		e.log.Warn("link events cannot be read, they will be listened for anew", "err", failed)
+		select {
+		case <-e.stop:
+			return nil
+		case <-time.After(wait):
 		}
-		isDefault, ours := data[1] == 0, data[5] == Protocol
-		if ours && typ == unix.RTM_DELROUTE || !ours && isDefault {
-			return soon
+		next, err := e.open()
+		if err == nil {
+			return e.swap(old, next)
 		}
+		failed = err
 	}
-	return 0
+}
+
+// swap has another socket read, unless close came first.
+func (e *events) swap(old, next receiver) receiver {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.over {
+		next.Close()
+		return nil
+	}
+	old.Close()
+	e.conn = next
+	e.alarm.raise(all) // events were missed
+	return next
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ type linux struct {
 
 // openKernel opens the network namespace of the calling thread. If it can only
 // be looked at, idle says why, and how that is changed.
-func openKernel(role string) (k kernel, idle string, err error) {
+func openKernel(role string, log *slog.Logger) (k kernel, idle string, err error) {
 	l := &linux{}
 	defer func() {
 		if err != nil {
@@ -45,7 +46,7 @@ func openKernel(role string) (k kernel, idle string, err error) {
 	if l.place, err = place(); err != nil {
 		return nil, "", err
 	}
-	if l.events, err = listen(); err != nil {
+	if l.events, err = listen(log); err != nil {
 		return nil, "", fmt.Errorf("listen for link events: %w", err)
 	}
 	if l.route, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {

@@ -2,7 +2,9 @@
 
 package link
 
+import "log/slog"
+
 // openKernel says that there is nothing to manage here.
-func openKernel(string) (k kernel, idle string, err error) {
+func openKernel(string, *slog.Logger) (k kernel, idle string, err error) {
 	return nil, "link management needs Linux", nil
 }

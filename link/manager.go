@@ -36,6 +36,13 @@ func (c Config) role() string {
 	return "gateway"
 }
 
+func (c Config) log() *slog.Logger {
+	if c.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Log
+}
+
 // A Manager owns what this host's kernel knows about the links.
 type Manager struct {
 	log     *slog.Logger
@@ -72,7 +79,7 @@ func New(cfg Config) (*Manager, error) {
 	if err := check(cfg.Wanted); err != nil {
 		return nil, err
 	}
-	k, idle, err := openKernel(cfg.role())
+	k, idle, err := openKernel(cfg.role(), cfg.log())
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +124,7 @@ func check(wanted []Wanted) error {
 // newManager takes over k, which may be nil if idle says why.
 func newManager(cfg Config, k kernel, idle string) (*Manager, error) {
 	m := &Manager{
-		log:     cfg.Log,
+		log:     cfg.log(),
 		stop:    make(chan struct{}),
 		planner: planner{wanted: slices.Clone(cfg.Wanted), relay: cfg.Relay, announces: cfg.Relay && cfg.Announce},
 		kernel:  k,
@@ -125,9 +132,6 @@ func newManager(cfg Config, k kernel, idle string) (*Manager, error) {
 		broken:  map[string]bool{},
 		changed: make(chan struct{}),
 		idle:    idle,
-	}
-	if m.log == nil {
-		m.log = slog.New(slog.DiscardHandler)
 	}
 	if idle != "" {
 		m.log.Warn("kernel settings and links are left as they are", "reason", idle)
@@ -158,7 +162,7 @@ func (m *Manager) start(dir, name string) (err error) {
 
 // CleanUp takes back what a killed process left, as [New] does, and nothing else.
 func CleanUp(cfg Config) error {
-	k, idle, err := openKernel(cfg.role())
+	k, idle, err := openKernel(cfg.role(), cfg.log())
 	if err != nil {
 		return err
 	}
