@@ -81,6 +81,9 @@ func evidence(o *observed, s standing, now time.Duration) string {
 	case RelaySilent:
 		return fmt.Sprintf("%d probes in a row missed, %s, and no other link hears the relay", o.run, last)
 	case Silent:
+		if o.run == 0 { // it was held down, and has missed one meanwhile
+			return fmt.Sprintf("some probes are answered, %s; dead for the next %s at least", last, s.hold())
+		}
 		return fmt.Sprintf("%d probes in a row missed in %s, %s; dead for the next %s at least", o.run, ms(now-o.runFrom), last, s.hold())
 	case HeldDown:
 		return fmt.Sprintf("answers, but died %d times of late; held for %s", s.falls, ms(s.fell+s.hold()-now))
