@@ -18,7 +18,8 @@ func (g *Gateway) newMonitor() *health.Monitor {
 		return nil
 	}
 	return health.New(health.Config{
-		Secret: g.config.Relay.Secret, Relay: g.upstream.known, Links: g.probed, LastHeard: g.lastHeard, Decided: g.healthDecided, Log: g.config.Log,
+		Secret: g.config.Relay.Secret, Relay: g.upstream.known, Links: g.probed, LastHeard: g.lastHeard, Knock: g.knock,
+		Decided: g.healthDecided, Log: g.config.Log,
 	})
 }
 

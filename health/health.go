@@ -45,6 +45,11 @@ type Config struct {
 	// is called dead, so that [Monitor.Heard] need not be called often. May be nil.
 	LastHeard func(name string) time.Time
 
+	// Knock reports whether the relay answers by TCP from local, until ctx ends: then a
+	// link at rest that loses nothing but probes is not dead. It is called seldom. May be
+	// nil.
+	Knock func(ctx context.Context, local netip.Addr, relay netip.AddrPort) bool
+
 	// Dial opens a datagram socket from local to relay; nil means UDP. That the
 	// address is bound has to be enough to leave by its link.
 	Dial func(local netip.Addr, relay netip.AddrPort) (net.Conn, error)

@@ -71,6 +71,7 @@ type observed struct {
 	rowFrom              time.Duration // when the first of them was sent
 	unanswered, ignored  int           // missed in a row, whatever was heard; of these, while the traffic was heard
 	decided, lost        int           // of the last probes
+	speaks               bool          // by TCP it answers, or may do so in a moment
 
 	was standing
 }
@@ -125,6 +126,9 @@ func decide(links []observed, i int, now time.Duration) (State, Reason) {
 		return Unknown, NoAnswers
 	}
 	if o.run >= deadRun {
+		if o.speaks && o.was.Reason != RelaySilent {
+			return Doubtful, Missed
+		}
 		switch vouched, maybe := others(links, i, now); {
 		case vouched && o.counted >= deadRun, !vouched && maybe && o.counted >= deadAlone:
 			return Dead, Silent

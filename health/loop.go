@@ -53,6 +53,7 @@ type prober struct {
 	busy     time.Duration // when its traffic flowed last, negative is never
 	hurry    time.Duration // until when it is probed fast
 	purse    purse
+	knock    knock
 
 	sent, echoes, bytes uint64
 }
@@ -101,6 +102,7 @@ func (l *loop) pass(first []arrival) time.Duration {
 		p.record.expire(now)
 	}
 	l.ask(now)
+	l.knock(now)
 	l.decide(now)
 
 	l.due = l.refreshed + refreshPace
@@ -178,6 +180,7 @@ func (p *prober) move(local netip.Addr, relay netip.AddrPort, now time.Duration)
 	p.close()
 	p.local, p.relay, p.last = local, relay, -1
 	p.record = record{base: newBase()}
+	p.knock = knock{running: p.knock.running}
 	p.was = standing{since: now, falls: p.was.falls, fell: p.was.fell, rose: p.was.rose, why: "no probe was answered yet"}
 	if !relay.IsValid() {
 		p.was.why = "the relay has no address that this link can reach"

@@ -70,6 +70,7 @@ type world struct {
 	told     sync.Mutex
 	made     []Decision // in told
 	asked    int        // what the kernel would say, in wire
+	knocks   map[string]int
 	stall    time.Duration
 }
 
@@ -78,10 +79,11 @@ func history(t *testing.T, w *world, f func(*world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w.t, w.random, w.sent, w.instance = t, rand.New(rand.NewPCG(1, 2)), map[string]int{}, 7
+		w.knocks = map[string]int{}
 		w.Monitor = New(Config{
 			Secret: secret, Dial: w.dial, Links: w.links,
 			Relay:     func() []netip.AddrPort { return []netip.AddrPort{relay} },
-			LastHeard: w.lastHeard, Decided: w.decided,
+			LastHeard: w.lastHeard, Decided: w.decided, Knock: w.knock,
 			Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -132,6 +134,22 @@ func (w *world) lastHeard(name string) (at time.Time) {
 		}
 	}
 	return at
+}
+
+// knock is a handshake by TCP: what loses probes alone lets it pass.
+func (w *world) knock(ctx context.Context, local netip.Addr, _ netip.AddrPort) bool {
+	w.wire.Lock()
+	l, now := w.lines[local.As4()[3]], w.now()
+	s := l.at(now)
+	w.knocks[l.name]++
+	open := !s.gone && !s.down && !l.at(now+s.rtt).gone && !w.away(now+s.rtt/2)
+	w.wire.Unlock()
+	if !open {
+		<-ctx.Done()
+		return false
+	}
+	pause(ctx, s.rtt)
+	return ctx.Err() == nil
 }
 
 // away reports whether the relay is.

@@ -1,0 +1,50 @@
+package health
+
+import (
+	"testing"
+	"time"
+)
+
+// TestProbesAloneAreLost has a network lose probes and nothing else while links are at
+// rest: none is dead or silent for long, and after a while nothing is concluded from
+// probes. A link that is dead indeed is so all the same.
+func TestProbesAloneAreLost(t *testing.T) {
+	idle := func(l *line) *line {
+		l.busy = nil
+		return l
+	}
+	from := 40 * sec
+	deaf, gone := span{from: from, rtt: 40 * ms, deaf: true}, span{from: from, gone: true}
+	lately := dsl(deaf)
+	lately.busy = [][2]time.Duration{{0, from - 3*sec}}
+	for name, lines := range map[string][]*line{
+		"one of two":  {idle(dsl(deaf)), idle(lte())},
+		"used lately": {lately, idle(lte())},
+		"the only":    {idle(dsl(deaf))},
+		"both":        {idle(dsl(deaf)), idle(lte(span{from: from, rtt: 60 * ms, deaf: true}))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			history(t, &world{lines: lines}, func(w *world) {
+				w.until(from + 2*sec) // at the next probe all is noticed
+				w.Hurry("dsl")
+				for range 60 {
+					w.until(w.now() + sec/2)
+					if v := w.Verdict("dsl"); v.Reason == RelaySilent {
+						t.Errorf("at %v: %s", w.now(), v.Why)
+					}
+				}
+				w.never("dsl", Dead)
+				w.is("dsl", Unknown, NoAnswers)
+				if n := w.knocks["dsl"]; n < 2 || n > 20 {
+					t.Errorf("%d knocks", n)
+				}
+			})
+		})
+	}
+	history(t, &world{lines: []*line{idle(dsl(gone)), idle(lte())}}, func(w *world) {
+		w.until(from)
+		w.Hurry("dsl")
+		w.until(from + 5*sec)
+		w.one("dsl", Dead, from, sec, 1200*ms)
+	})
+}
