@@ -9,8 +9,9 @@ import (
 // A Counter is what an interface's counters show: all that passed it, whoever sent
 // it. They are the kernel's, and begin at 0 with the interface.
 type Counter struct {
-	// ID names this boot, network namespace and interface. Counters of another ID began
-	// at 0: a modem that is plugged in again is another interface, whatever its name.
+	// ID names this boot, network namespace and interface, in one word each. Counters of
+	// another ID began at 0: a modem that is plugged in again is another interface,
+	// whatever its name. One that is moved to another namespace keeps its counters.
 	ID string
 	// What was received and sent. Bytes are with Header bytes of each packet that are
 	// the link layer's and do not leave the house: 14 where it is Ethernet, else 0. What
