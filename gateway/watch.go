@@ -26,7 +26,9 @@ func (g *Gateway) newMonitor() *health.Monitor {
 // known returns where the relay is to be probed, as far as it needs no resolver.
 func (u *upstream) known() (all []netip.AddrPort) {
 	for _, a := range u.places() {
-		all = append(all, netip.AddrPortFrom(a, u.to.Port))
+		for _, port := range u.to.Ports() {
+			all = append(all, netip.AddrPortFrom(a, port))
+		}
 	}
 	return all
 }

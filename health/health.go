@@ -34,7 +34,8 @@ type Config struct {
 	Secret [16]byte // the account's
 
 	// Relay returns the relay's addresses. The first that has the family of one of
-	// a link's is probed over that link.
+	// a link's is probed over that link; where that answers nothing, so are its other
+	// ports by turns.
 	Relay func() []netip.AddrPort
 
 	// Links returns the links that are to be probed. Links that are missing are

@@ -457,7 +457,8 @@ func TestPair(t *testing.T) {
 		{nil, []netip.AddrPort{relay4}, netip.Addr{}, netip.AddrPort{}},
 		{[]netip.Addr{four}, nil, netip.Addr{}, netip.AddrPort{}},
 	} {
-		if local, relay := pair(tt.addrs, tt.relays); local != tt.local || relay != tt.relay {
+		local, all := pair(tt.addrs, tt.relays)
+		if relay := (&ports{all: all}).first(); local != tt.local || relay != tt.relay {
 			t.Errorf("%v and %v: %v to %v", tt.addrs, tt.relays, local, relay)
 		}
 	}

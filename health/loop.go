@@ -43,7 +43,8 @@ type prober struct {
 
 	local netip.Addr
 	relay netip.AddrPort // not valid if none has a family of the link's
-	conn  net.Conn       // nil until it is needed, and after an error
+	ports ports
+	conn  net.Conn // nil until it is needed, and after an error
 
 	record   record
 	observed observed // of the record, at the last pass
@@ -146,8 +147,9 @@ func (l *loop) follow(now time.Duration) {
 			continue
 		}
 		p.present, p.seen, p.metered = true, now, link.Metered
-		if local, relay := pair(link.Addrs, relays); local != p.local || relay != p.relay {
-			p.move(local, relay, now)
+		local, all := pair(link.Addrs, relays)
+		if p.ports.all = all; local != p.local || !p.ports.have(p.relay) {
+			p.move(local, p.ports.first(), now)
 		}
 		l.order = append(l.order, p)
 	}
@@ -160,18 +162,6 @@ func (l *loop) follow(now time.Duration) {
 			}
 		}
 	}
-}
-
-// pair returns the first relay address for which the link has an address.
-func pair(addrs []netip.Addr, relays []netip.AddrPort) (netip.Addr, netip.AddrPort) {
-	for _, r := range relays {
-		for _, a := range addrs {
-			if a.Is4() == r.Addr().Unmap().Is4() {
-				return a, r
-			}
-		}
-	}
-	return netip.Addr{}, netip.AddrPort{}
 }
 
 // move begins anew with other addresses: they may be those of another network. Only
@@ -291,6 +281,7 @@ func (l *loop) next(p *prober, now time.Duration) time.Duration {
 // address or route may have changed.
 func (l *loop) send(p *prober, now time.Duration) {
 	p.last = now
+	p.turn()
 	r := probe.Request{Sequence: p.record.send(now), Time: uint64(now)}
 	err := l.open(p)
 	if err == nil {

@@ -28,10 +28,11 @@ type span struct {
 	rtt     time.Duration
 	spread  time.Duration // round trips are longer by up to this
 	loss    float64
-	gone    bool // nothing gets through
-	deaf    bool // no probe gets through
-	refused bool // the relay's host refuses probes
-	down    bool // nothing can be sent
+	gone    bool   // nothing gets through
+	deaf    bool   // no probe gets through
+	refused bool   // the relay's host refuses probes
+	only    uint16 // probes get through to this port alone; 0 is any
+	down    bool   // nothing can be sent
 }
 
 // A line is an access line's history, and its traffic.
@@ -71,6 +72,7 @@ type world struct {
 	made     []Decision // in told
 	asked    int        // what the kernel would say, in wire
 	knocks   map[string]int
+	also     []netip.AddrPort // further ports of the relay
 	stall    time.Duration
 }
 
@@ -82,7 +84,7 @@ func history(t *testing.T, w *world, f func(*world)) {
 		w.knocks = map[string]int{}
 		w.Monitor = New(Config{
 			Secret: secret, Dial: w.dial, Links: w.links,
-			Relay:     func() []netip.AddrPort { return []netip.AddrPort{relay} },
+			Relay:     func() []netip.AddrPort { return append([]netip.AddrPort{relay}, w.also...) },
 			LastHeard: w.lastHeard, Decided: w.decided, Knock: w.knock,
 			Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		})
@@ -243,7 +245,7 @@ func (w *world) dial(local netip.Addr, to netip.AddrPort) (net.Conn, error) {
 	w.wire.Lock()
 	defer w.wire.Unlock()
 	l := w.lines[local.As4()[3]]
-	return &wireConn{world: w, line: l, in: make(chan []byte, 1000), closed: make(chan struct{})}, nil
+	return &wireConn{world: w, line: l, port: to.Port(), in: make(chan []byte, 1000), closed: make(chan struct{})}, nil
 }
 
 // A wireConn is a socket on a line. The relay is at its other end.
@@ -251,6 +253,7 @@ type wireConn struct {
 	net.Conn
 	world  *world
 	line   *line
+	port   uint16
 	in     chan []byte
 	closed chan struct{}
 	once   sync.Once
@@ -271,7 +274,7 @@ func (c *wireConn) Write(b []byte) (int, error) {
 		rtt += time.Duration(w.random.Int64N(int64(s.spread)))
 	}
 	there, back := now+rtt/2, now+rtt
-	if w.away(there) || s.gone || s.deaf || w.random.Float64() < s.loss || c.line.at(there).gone || c.line.at(back).gone {
+	if w.away(there) || s.gone || s.deaf || s.only != 0 && s.only != c.port || w.random.Float64() < s.loss || c.line.at(there).gone || c.line.at(back).gone {
 		return len(b), nil
 	}
 	k := probe.NewKey(secret)

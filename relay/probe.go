@@ -25,8 +25,8 @@ const (
 	probeBurst       = 0.25 // seconds
 )
 
-// probes answers gateways' probes on the UDP port of the number of the relay's
-// TCP port. What is not a probe of an account hears nothing.
+// probes answers gateways' probes on the UDP ports of the numbers of the relay's
+// TCP ports. What is not a probe of an account hears nothing.
 //
 // It is an extra: a relay whose port cannot be had works without, and gateways
 // then judge their links by what the traffic tells.
@@ -51,7 +51,7 @@ type holder struct {
 // newProbes binds where the TCP listener is bound. Where that is any address there
 // is a socket for each family: only so can the address of an answer be chosen
 // for IPv4 too.
-func newProbes(config Config, bound netip.AddrPort, instance uint64) *probes {
+func newProbes(config Config, ports []uint16, instance uint64) *probes {
 	p := &probes{log: config.Log, instance: instance, holders: make(map[probe.ID]*holder)}
 	p.known.accounts, p.known.key = config.Accounts, probe.IDOf
 	at := config.Listen.Addr()
@@ -64,18 +64,25 @@ func newProbes(config Config, bound netip.AddrPort, instance uint64) *probes {
 	default:
 		at = netip.Addr{}
 	}
-	for _, network := range networks {
-		s, err := newProbeSocket(network, netip.AddrPortFrom(at, bound.Port()))
-		switch {
-		case err == nil:
-			p.sockets = append(p.sockets, s)
-		case errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL): // a host without this family
-			p.log.Debug("no probes of links", "listen", network, "err", err)
-		default:
-			p.log.Warn("gateways cannot probe their links", "listen", network, "err", err)
+	for _, port := range ports {
+		for _, network := range networks {
+			p.open(network, netip.AddrPortFrom(at, port))
 		}
 	}
 	return p
+}
+
+// open opens one socket, if it can be had.
+func (p *probes) open(network string, at netip.AddrPort) {
+	s, err := newProbeSocket(network, at)
+	switch {
+	case err == nil:
+		p.sockets = append(p.sockets, s)
+	case errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL): // a host without this family
+		p.log.Debug("no probes of links", "listen", network, "port", at.Port(), "err", err)
+	default:
+		p.log.Warn("gateways cannot probe their links", "listen", network, "port", at.Port(), "err", err)
+	}
 }
 
 // start answers until the function it returns is called, which waits.

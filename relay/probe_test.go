@@ -52,11 +52,15 @@ func TestProbeAnswered(t *testing.T) {
 		t.Run(listen, func(t *testing.T) {
 			r := newTestRelay(t, func(c *Config) {
 				c.Listen, _ = netip.ParseAddrPort(listen)
+				c.Also = []uint16{0}
 			})
 			defer r.probes.start()()
-			port := r.Addr().Port()
+			port, also := r.ports()[0], r.ports()[1]
 			answered := 0
-			for _, host := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "::1"} {
+			for i, host := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "::1"} {
+				if i == 1 {
+					port, also = also, port // both answer
+				}
 				p := newProbing(t, netip.AddrPortFrom(netip.MustParseAddr(host), port), r.account)
 				b := p.AppendRequest(nil, probe.Request{Sequence: 7, Time: 8})
 				e, err := p.ask(t, b, 2*time.Second)
@@ -169,7 +173,7 @@ func answering(t testing.TB) func() {
 		t.Fatal(err)
 	}
 	a, _ := accounts.Get(account.Default)
-	p := newProbes(Config{Accounts: accounts, Listen: netip.MustParseAddrPort("0.0.0.0:0")}, netip.AddrPort{}, 1)
+	p := newProbes(Config{Accounts: accounts, Listen: netip.MustParseAddrPort("0.0.0.0:0")}, []uint16{0}, 1)
 	if len(p.sockets) != 1 {
 		t.Fatal("no socket")
 	}

@@ -144,7 +144,7 @@ func New(config Config) (*Relay, error) {
 		}
 		return nil, err
 	}
-	r.probes = newProbes(config, r.Addr(), flows.instance)
+	r.probes = newProbes(config, r.ports(), flows.instance)
 	r.sessions = proxy.Sessions{
 		Dialer: config.Egress,
 		Log:    config.Log,
@@ -160,6 +160,14 @@ func New(config Config) (*Relay, error) {
 
 // Addr returns the address that the relay listens on.
 func (r *Relay) Addr() netip.AddrPort { return r.listener.Addr().(*net.TCPAddr).AddrPort() }
+
+// ports returns those that gateways come to, the preferred one first.
+func (r *Relay) ports() (all []uint16) {
+	for _, l := range append([]*net.TCPListener{r.listener}, r.also...) {
+		all = append(all, uint16(l.Addr().(*net.TCPAddr).Port))
+	}
+	return all
+}
 
 // Shadowsocks returns the address for Shadowsocks, not valid where there is none.
 func (r *Relay) Shadowsocks() netip.AddrPort {
