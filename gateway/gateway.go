@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -241,7 +242,7 @@ func (g *Gateway) subflows(c *relayConn) (have, want int) {
 	have = established(full)
 	to, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	now, _ := g.upstream.expected(to, full)
-	want = len(now)
+	want = len(slices.DeleteFunc(now, g.onTrial))
 	if !full.Fallback {
 		return have, want
 	}

@@ -44,7 +44,7 @@ func (g *Gateway) passages() (all []passage.Link) {
 	}
 	for _, l := range g.config.Links.Links() {
 		if l.State == link.Up {
-			all = append(all, passage.Link{Name: l.Name, Addrs: l.Addrs, Metered: l.Metered})
+			all = append(all, passage.Link{Name: l.Name, Addrs: l.Addrs, Metered: l.Metered, Via: [2]netip.Addr{l.Gateway4, l.Gateway6}})
 		}
 	}
 	return all
@@ -89,30 +89,17 @@ func (g *Gateway) followPassage(ctx context.Context) {
 			g.config.Log.Warn("links could not be followed", "err", err)
 		}
 		if news {
-			g.pool.anew(!g.trying(links))
+			g.pool.anew()
 		}
 	}
 }
 
-// trying reports whether a link is tried that let nothing join. While it is, living
-// connections show what becomes of that, and no further one need be made.
-func (g *Gateway) trying(links []link.Link) bool {
-	for _, l := range links {
-		if slices.ContainsFunc(l.Addrs, g.passage.Trial) {
-			return true
-		}
-	}
-	return false
-}
-
-// anew looks through the pool; at once, whatever became of that before, connections are
+// anew looks through the pool: at once, whatever became of that before, connections are
 // replaced that lack a link.
-func (p *pool) anew(atOnce bool) {
-	if atOnce {
-		p.mu.Lock()
-		p.scouts, p.renewals = pace{}, pace{}
-		p.mu.Unlock()
-	}
+func (p *pool) anew() {
+	p.mu.Lock()
+	p.scouts, p.renewals = pace{}, pace{}
+	p.mu.Unlock()
 	p.check(p.subflows)
 }
 
@@ -199,9 +186,13 @@ func (g *Gateway) reportTrials(c *relayConn) {
 	}
 	to, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	now, _ := g.upstream.expected(to, full)
-	now = slices.DeleteFunc(now, func(s source) bool { return !g.passage.Trial(s.addr) })
+	now = slices.DeleteFunc(now, func(s source) bool { return !g.onTrial(s) })
 	g.upstream.reportMissing(to, full, now)
 }
+
+// onTrial reports whether a link is tried that let nothing join: living connections show
+// what becomes of that, and none is replaced because it lacks that link.
+func (g *Gateway) onTrial(s source) bool { return g.passage.Trial(s.addr) }
 
 // each calls f for every warm connection.
 func (p *pool) each(f func(*relayConn)) {

@@ -55,6 +55,9 @@ type Link struct {
 	Name    string
 	Addrs   []netip.Addr // from which it sends
 	Metered bool         // costs by the byte
+	// Via is where it leads: with other gateways it is another way, of which nothing is
+	// known, also where the addresses are those of before.
+	Via [2]netip.Addr
 }
 
 // A way leads from a local address to a port of the relay.

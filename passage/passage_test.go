@@ -321,3 +321,47 @@ func TestStatus(t *testing.T) {
 		}
 	})
 }
+
+// TestAnotherGateway has a link lead elsewhere, with the addresses of before: what was
+// seen of the way before is forgotten, and the new one is asked at once.
+func TestAnotherGateway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, true)
+		var mu sync.Mutex
+		via := [2]netip.Addr{netip.MustParseAddr("192.168.1.1")}
+		w.set(dsl, 443, silent)
+		w.set(lte, 443, silent)
+		w.config.Links = func() []Link {
+			mu.Lock()
+			defer mu.Unlock()
+			return []Link{{Name: "dsl", Addrs: []netip.Addr{dsl}, Via: via}, {Name: "lte", Addrs: []netip.Addr{lte}}}
+		}
+		for range 3 {
+			w.Tell(dsl, 8443, Missed)
+		}
+		defer w.run(t)()
+		time.Sleep(time.Second)
+		for range 7 { // until trials are rare
+			w.want(t, "joins do not come", Refused, OK, 8443)
+			for w.Verdict(dsl) == Refused {
+				time.Sleep(time.Second)
+			}
+			w.Tell(dsl, 8443, Missed)
+		}
+		n := w.dialed[way{dsl, 8443}]
+		time.Sleep(time.Minute)
+		if w.dialed[way{dsl, 8443}] != n {
+			t.Error("trials are not rare: this proves nothing")
+		}
+		mu.Lock()
+		via[0] = netip.MustParseAddr("192.168.1.254")
+		mu.Unlock()
+		w.Hurry()
+		time.Sleep(time.Second)
+		w.want(t, "another gateway", OK, OK, 8443)
+		time.Sleep(time.Minute)
+		if got := w.dialed[way{dsl, 8443}]; got != n+1 {
+			t.Errorf("%d probes more, want 1", got-n)
+		}
+	})
+}

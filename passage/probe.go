@@ -77,13 +77,14 @@ func (m *Monitor) pass(begin func(way, netip.AddrPort, string)) time.Duration {
 			for i, port := range m.config.Ports {
 				w := way{local, port}
 				present[w] = true
+				m.forget(w, l.Via)
 				to, ok := reach(relay, local, port)
 				if !ok {
 					continue
 				}
 				r := m.records[w]
 				if r == nil {
-					r = &record{asked: -1}
+					r = &record{asked: -1, via: l.Via}
 					m.records[w] = r
 				}
 				m.update(w, r, r.expire(now))
@@ -110,6 +111,20 @@ func (m *Monitor) pass(begin func(way, netip.AddrPort, string)) time.Duration {
 	}
 	m.choosePort()
 	return next - now
+}
+
+// forget forgets a way that leads elsewhere now.
+func (m *Monitor) forget(w way, via [2]netip.Addr) {
+	switch r := m.records[w]; {
+	case r == nil || r.via == via:
+	case r.via == [2]netip.Addr{}: // it was heard of before it was looked at
+		r.via = via
+	case !m.asking[w]:
+		delete(m.records, w)
+		if r.verdict.Bad() {
+			signal(m.changed)
+		}
+	}
 }
 
 // trouble reports whether a link does not pass at the preferred port: then the others

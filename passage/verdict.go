@@ -1,6 +1,9 @@
 package passage
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // A Verdict says whether Multipath TCP passes an access link on its way to one port
 // of the relay.
@@ -90,7 +93,7 @@ const (
 	lateAfter   = 30 * time.Minute
 
 	// A trial of a link that refuses costs more: each living connection sends a SYN
-	// over it, and one more is made. After freeTrials in a row that came to nothing the
+	// over it. After freeTrials in a row that came to nothing the
 	// wait doubles each time, up to refusedPace, or meteredRefusedPace where bytes cost.
 	freeTrials         = 3
 	refusedPace        = 30 * time.Minute
@@ -109,6 +112,7 @@ const (
 type record struct {
 	verdict Verdict
 	since   time.Duration // of the verdict
+	via     [2]netip.Addr // see Link
 
 	proved  time.Duration // when anything last was in favour of it
 	passed  time.Duration // when a probe last was
