@@ -10,9 +10,9 @@ import (
 	"tributary/mptcp/pm"
 )
 
-// TestKernelBeginsOverBackup begins a connection over a link that stands by: the
-// kernel tells the other side so of the first subflow too, once another one is there,
-// and nobody has to set the flag again.
+// TestKernelBeginsOverBackup begins connections over a link that stands by, beside the
+// other one and while that is lost: the kernel tells the other side so of the first
+// subflow too, once another one is there, and nobody has to set the flag again.
 func TestKernelBeginsOverBackup(t *testing.T) {
 	if !inNamespace(t) {
 		return
@@ -22,6 +22,17 @@ func TestKernelBeginsOverBackup(t *testing.T) {
 	m, err := New(Config{StateDir: t.TempDir(), Wanted: []Wanted{{Name: "dsl"}, {Name: "lte", Mode: Backup}}})
 	must(t, err)
 	defer serve(t, m)()
+	beginsOverBackup(t, server, func() {})
+	must(t, m.Steer(map[string]Part{"dsl": {Role: Out, Lost: true}}))
+	beginsOverBackup(t, server, func() {
+		time.Sleep(200 * time.Millisecond)
+		must(t, m.Steer(nil))
+	})
+}
+
+// beginsOverBackup has a connection begin over LTE; then is called when it stands.
+func beginsOverBackup(t *testing.T, server string, then func()) {
+	t.Helper()
 	ev, err := pm.Subscribe()
 	must(t, err)
 	defer ev.Close()
@@ -40,6 +51,7 @@ func TestKernelBeginsOverBackup(t *testing.T) {
 		must(t, err)
 	}
 	echo(1)
+	then()
 	for {
 		e, err := ev.Next(ctx)
 		if err != nil {
