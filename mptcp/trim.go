@@ -3,6 +3,7 @@ package mptcp
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,6 +36,12 @@ const (
 	// trimLeast is the least buffer, in bytes of payload.
 	trimLeast = 128 << 10
 
+	// pauseWindow is the window of BBR while it looks for the least round trip, in packets
+	// (bbr_cwnd_min_target). That takes 200 ms and a round trip; a path that never has
+	// more is looked at all the same.
+	pauseWindow = 4
+	pauseLooks  = 5
+
 	// trimCost is what a byte of payload takes of a buffer, as the kernel counts.
 	trimCost = 1.1
 )
@@ -59,6 +66,8 @@ type trimmed struct {
 	next time.Time // the next one
 	set  int       // the buffer, 0 while it is the kernel's
 	lost map[uint32]losses
+
+	pauses int // looks in a row of which nothing was made
 }
 
 // Losses are what a subflow has lost, by its ID.
@@ -144,9 +153,20 @@ func (k *trimmed) trim(c *net.TCPConn, now time.Time) {
 	if err != nil || full.Fallback {
 		return
 	}
-	if want := sendBuffer(full.Subflows, k.room(full.Subflows)); want != k.set && setSendBuffer(c, want) == nil {
+	want := sendBuffer(full.Subflows, k.room(full.Subflows))
+	if k.pauses++; want < k.set && pausing(full.Subflows) && k.pauses <= pauseLooks {
+		return
+	}
+	k.pauses = 0
+	if want != k.set && setSendBuffer(c, want) == nil {
 		k.set = want
 	}
+}
+
+// pausing reports whether a subflow looks for its least round trip, as BBR has it do
+// every 10 s: what its path holds is known again afterwards, and needed at once.
+func pausing(subflows []Subflow) bool {
+	return slices.ContainsFunc(subflows, func(s Subflow) bool { return works(s) && s.CWnd <= pauseWindow })
 }
 
 // room returns how much may wait beyond what all paths hold, by what they lose.

@@ -68,3 +68,25 @@ func TestTrimRoom(t *testing.T) {
 		t.Errorf("the lossy path is closed: room %v", got)
 	}
 }
+
+// While BBR looks for the least round trip nothing is known of what a path holds.
+func TestPausing(t *testing.T) {
+	busy := Subflow{State: Established, CWnd: 230, RTT: 85 * time.Millisecond, Unacked: 223}
+	pause, silent, rests := busy, busy, busy
+	pause.CWnd, pause.Unacked = 4, 4
+	silent.CWnd, silent.Timeouts = 1, 1
+	rests.CWnd, rests.Unacked = 4, 0
+	for _, c := range []struct {
+		name     string
+		subflows []Subflow
+		want     bool
+	}{
+		{"busy", []Subflow{busy}, false},
+		{"one pauses", []Subflow{busy, pause}, true},
+		{"one is silent, one rests", []Subflow{busy, silent, rests}, false},
+	} {
+		if got := pausing(c.subflows); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
