@@ -101,6 +101,7 @@ const (
 	ByMode    Reason = "mode"       // backup: its mode says so
 	Spared    Reason = "spared"     // backup: its allowance is to last
 	NotNeeded Reason = "not needed" // backup: the links before it have room
+	Far       Reason = "far"        // backup: the links before it have room, and all would wait for it
 	Harmful   Reason = "harmful"    // backup, or out for a moment: the bundle was slower with it
 	Tiny      Reason = "tiny"       // backup: too slow beside the others to be of use
 	Dead      Reason = "dead"       // out: nothing comes through

@@ -22,6 +22,7 @@ type Mind struct {
 type memory struct {
 	part      Part
 	turned    time.Duration             // when its role last changed
+	far       string                    // in what it is far, in words; "" if it is not
 	peak      [directions]peak          // the most it carried of late
 	full      [directions]bool          // it carries all it can
 	fullSince [directions]time.Duration // if so
@@ -30,11 +31,12 @@ type memory struct {
 	conduct   conduct
 }
 
-// The times between two looks: usually; and while something is about to happen.
-const (
-	usually = time.Second
-	soon    = 250 * time.Millisecond
-)
+// Soon is the time between two looks while something is about to happen, and what the
+// first one may take after a session has begun.
+const Soon = 250 * time.Millisecond
+
+// usually is the time between two looks.
+const usually = time.Second
 
 // Decide returns the part that each link is to play, by name, and when to look again.
 // A Bundle without Span, after an event, has nothing measured: then what is known
@@ -44,6 +46,7 @@ func (m *Mind) Decide(b Bundle) (parts map[string]Part, again time.Duration) {
 	slices.SortStableFunc(links, func(x, y Observation) int { return cmp.Compare(x.Order, y.Order) })
 	b.Links = links
 	m.follow(&b)
+	m.compare(&b)
 	m.notice(&b)
 	m.learn(&b)
 	parts = m.cast(&b)
@@ -72,28 +75,6 @@ func (m *Mind) follow(b *Bundle) {
 	}
 }
 
-// A tier is a rank of links: those of the next are used when the tier is full or gone.
-type tier int
-
-const (
-	first  tier = iota // used whenever they work
-	spared             // used while those before are full
-	last               // used if no other works
-	none
-)
-
-func tierOf(o *Observation) tier {
-	switch {
-	case !o.Up, o.Mode == link.Off, o.Health == health.Dead:
-		return none
-	case o.Mode == link.Backup, o.Thrift == Last:
-		return last
-	case o.Mode == link.Overflow, o.Thrift == Spare:
-		return spared
-	}
-	return first
-}
-
 // cast gives out the parts, tier by tier, in the order of preference.
 func (m *Mind) cast(b *Bundle) map[string]Part {
 	parts := make(map[string]Part, len(b.Links))
@@ -102,7 +83,7 @@ func (m *Mind) cast(b *Bundle) map[string]Part {
 		before := len(carry)
 		for i := range b.Links {
 			o := &b.Links[i]
-			if tierOf(o) != t {
+			if m.tierOf(o) != t {
 				continue
 			}
 			p := m.play(b, o, t, carry)
@@ -124,8 +105,10 @@ func (m *Mind) cast(b *Bundle) map[string]Part {
 // play returns the part of a link in its tier, when the links in carry already carry.
 func (m *Mind) play(b *Bundle, o *Observation, t tier, carry []string) Part {
 	k := m.links[o.Link]
-	if t == none || t == last {
+	if !t.opens() {
 		k.shut(b.At)
+	}
+	if t == none || t == last {
 		k.conduct.excuse(b.At)
 	}
 	switch {
@@ -143,8 +126,8 @@ func (m *Mind) play(b *Bundle, o *Observation, t tier, carry []string) Part {
 		return standby(Spared, o.Spared)
 	}
 	wanted := full(Wanted, "")
-	if t == spared {
-		if wanted = m.spill(b, o, carry); wanted.Role != link.Full {
+	if t.opens() {
+		if wanted = m.spill(b, o, t, carry); wanted.Role != link.Full {
 			k.conduct.excuse(b.At)
 			return wanted
 		}
@@ -160,10 +143,8 @@ func (m *Mind) others(b *Bundle, o *Observation) (names []string) {
 	for i := range b.Links {
 		other := &b.Links[i]
 		k := m.links[other.Link]
-		if other.Link == o.Link || tierOf(other) > spared || k.conduct.state != taking {
-			continue
-		}
-		if tierOf(other) == spared && !k.overflow.open {
+		t := m.tierOf(other)
+		if other.Link == o.Link || t > spared || k.conduct.state != taking || t.opens() && !k.overflow.open {
 			continue
 		}
 		names = append(names, other.Link)
@@ -176,7 +157,7 @@ func (m *Mind) others(b *Bundle, o *Observation) (names []string) {
 func (m *Mind) least(b *Bundle, t tier, parts map[string]Part) (best string) {
 	for i := range b.Links {
 		switch o := &b.Links[i]; {
-		case tierOf(o) != t:
+		case m.tierOf(o) != t:
 		case parts[o.Link].Role == link.Standby:
 			return o.Link
 		case best == "":
@@ -192,19 +173,19 @@ func (m *Mind) again(b *Bundle) time.Duration {
 	for i := range b.Links {
 		o := &b.Links[i]
 		k := m.links[o.Link]
-		if tierOf(o) == none {
+		if m.tierOf(o) == none {
 			continue
 		}
 		if k.part.Role == link.Full {
 			many++
 		}
 		flows = flows || o.Sub.Down+o.Sub.Up >= someRate
-		waits = waits || tierOf(o) == spared && !k.overflow.open || ails(o) && k.part.Role == link.Full ||
+		waits = waits || m.tierOf(o).opens() && !k.overflow.open || ails(o) && k.part.Role == link.Full ||
 			k.conduct.state == judged || k.conduct.state == trying
 	}
-	// While much is under way over several links, one of them may block the others.
-	if n := len(m.past); flows && (waits || many > 1 && n > 0 && m.past[n-1].waiting != [directions]bool{}) {
-		return soon
+	// While more is wanted of several links, one of them may block the others.
+	if flows && (waits || many > 1 && m.wanting != [directions]time.Duration{}) {
+		return Soon
 	}
 	return usually
 }

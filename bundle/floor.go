@@ -43,16 +43,10 @@ const (
 	loadedLeast = 10 * time.Millisecond
 	loadedPart  = 4
 
-	// farTimes and farMore are by how much a far link's round trips are longer than the
-	// quickest one's.
-	farTimes = 3
-	farMore  = 150 * time.Millisecond
-
-	// tinyPart is what a link carries at most, beside the best one, so as to be of no
-	// use: what it adds is less than what waiting for its packets costs. That is taken
-	// over tinySpan.
-	tinyPart = 0.03
-	tinySpan = 1500 * time.Millisecond
+	// moreTimes and more are by how much round trips have to be longer than those of the
+	// best link so as to be a reason for harm.
+	moreTimes = 3
+	more      = 150 * time.Millisecond
 
 	// stuckWait is a queue behind which data waits so long that it is better sent again
 	// over the others, for which the link has to be out; for outTime.
@@ -72,46 +66,58 @@ func (m *Mind) blame(b *Bundle, o *Observation, others []string) {
 	}
 	for d := range directions {
 		best, most := m.best(others, d)
-		if most < someRate || !m.waited(b.At, ailSpan, d) {
+		if most < someRate {
 			continue
 		}
-		// What came before the windows had grown says nothing.
-		grown := min(m.wantedFor(b.At, d), b.At-k.turned) - growSpan - growTrips*o.Probes.Min
-		if slow := m.rate(b.At, tinySpan, d, o.Link); slow < tinyPart*most && loaded(o) && grown >= tinySpan && m.harms(b.At, tinySpan, d, 0, 1) {
-			m.setAside(b, o, standby(Tiny, fmt.Sprintf("it carries %s %s beside the %s of %s", mbit(slow), directionText[d], mbit(most), best)), d)
-			c.state, c.until = held, b.At+c.hold // there is nothing to be checked
-			return
-		}
-		got, role, fault := m.good(b.At, ailSpan, d), link.Out, m.fault(b, o, others, ailSpan, d)
-		if fault == "" || m.before(b.At, d) < healthyPart*most || !m.harms(b.At, ailSpan, d, got, collapsePart*most) {
-			got, role, fault = m.good(b.At, harmSpan, d), link.Standby, m.fault(b, o, others, harmSpan, d)
-			if fault == "" || grown < harmSpan || !m.harms(b.At, harmSpan, d, got, harmPart*most) {
-				continue
+		span, role, fault := m.harm(b, o, others, d, most)
+		if fault == "" {
+			if slow := m.tiny(b, o, d, most); slow != "" {
+				// What is on its way over it would take seconds.
+				p := out(Tiny, fmt.Sprintf("it carries %s beside the %s of %s", slow, mbit(most), best))
+				m.setAside(b, o, p, d, harmSpan)
+				c.state, c.until = held, b.At+c.hold // there is nothing to be checked
+				return
 			}
+			continue
 		}
 		if o.Probes.RTT-o.Probes.Min >= stuckWait {
 			role = link.Out
 		}
-		m.setAside(b, o, Part{role, Harmful, fmt.Sprintf("%s came through, and %s alone carries %s; %s", mbit(got), best, mbit(most), fault)}, d)
+		got := m.good(b.At, span, d)
+		m.setAside(b, o, Part{role, Harmful, fmt.Sprintf("%s came through, and %s alone carries %s; %s", mbit(got), best, mbit(most), fault)}, d, span)
 		return
 	}
 }
 
-// harms reports whether for a span there was less than should be had, while more was
+// harm returns for how long a link has done harm, what role that calls for, and what
+// is wrong with it; "" if it does none. The best of the others alone carries most.
+func (m *Mind) harm(b *Bundle, o *Observation, others []string, d int, most float64) (span time.Duration, role link.Role, fault string) {
+	healthy := m.before(b.At, d) >= healthyPart*most
+	if healthy && m.stops(b, o, others, d, most) {
+		return suddenSpan, link.Out, m.suddenly(b, o, d)
+	}
+	span = m.links[o.Link].ailsFor(o)
+	fault = m.fault(b, o, others, span, d)
+	if healthy && fault != "" && m.harms(b.At, span, d, collapsePart*most) {
+		return span, link.Out, fault
+	}
+	// What came before the windows had grown says nothing.
+	grown := min(m.wantedFor(b.At, d), b.At-m.links[o.Link].turned) - growSpan - growTrips*o.Probes.Min
+	if grown >= harmSpan && m.waited(b.At, ailSpan, d) && m.harms(b.At, harmSpan, d, harmPart*most) {
+		return harmSpan, link.Standby, m.fault(b, o, others, harmSpan, d)
+	}
+	return 0, link.Full, ""
+}
+
+// harms reports whether for a span less came through than should, while more was
 // wanted, and no role had changed shortly before.
-func (m *Mind) harms(now, span time.Duration, d int, got, most float64) bool {
-	return got < most && m.settled(now) >= span+span/3 && m.waited(now, span, d)
+func (m *Mind) harms(now, span time.Duration, d int, least float64) bool {
+	return m.good(now, span, d) < least && m.settled(now) >= span+span/3 && m.waited(now, span, d)
 }
 
 // before returns what programs got in the seconds before the last one.
 func (m *Mind) before(now time.Duration, d int) float64 {
-	var sum, known float64
-	for i := range m.past {
-		if p := &m.past[i]; now-p.at >= time.Second {
-			sum, known = sum+p.good[d]*p.span.Seconds(), known+p.span.Seconds()
-		}
-	}
-	return sum / max(known, 0.001)
+	return m.earlier(now, func(p *moment) float64 { return p.good[d] })
 }
 
 // fault returns what is wrong with a link, "" if nothing is: then it is not to blame.
@@ -130,7 +136,7 @@ func (m *Mind) fault(b *Bundle, o *Observation, others []string, span time.Durat
 	if p.RTT > 2*p.Min+ailWait {
 		words = append(words, fmt.Sprintf("its round trips take %d ms instead of %d", p.RTT.Milliseconds(), p.Min.Milliseconds()))
 	} else if i := slices.IndexFunc(b.Links, func(x Observation) bool { return x.Link == best }); i >= 0 {
-		if least := b.Links[i].Probes.Min; least > 0 && p.Min > farTimes*least+farMore {
+		if least := b.Links[i].Probes.Min; least > 0 && p.Min > moreTimes*least+more {
 			words = append(words, fmt.Sprintf("its round trips take %d ms, those of %s %d", p.Min.Milliseconds(), best, least.Milliseconds()))
 		}
 	}

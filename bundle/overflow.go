@@ -41,11 +41,14 @@ type overflow struct {
 	least  time.Duration // for how long it stays open at least
 	rest   time.Duration // how long it rests after the next time that it adds nothing
 	until  time.Duration // until when it rests
+	why    string        // that it opened, in words
+
+	from, seen time.Duration // when the others were seen full first, short breaks aside, and last
 }
 
 // spill decides whether a link that is to be spared is used: before are the links
 // that carry traffic before it.
-func (m *Mind) spill(b *Bundle, o *Observation, before []string) Part {
+func (m *Mind) spill(b *Bundle, o *Observation, t tier, before []string) Part {
 	k := m.links[o.Link]
 	v := &k.overflow
 	if len(before) == 0 {
@@ -54,20 +57,29 @@ func (m *Mind) spill(b *Bundle, o *Observation, before []string) Part {
 	all := append(before[:len(before):len(before)], o.Link)
 	if !v.open {
 		long, d := m.fullFor(b.At, before)
-		if long < openAfter || b.At < v.until {
+		opens := long >= openAfter
+		if t == distant {
+			opens = v.lasts(b.At, long)
+		}
+		if !opens || b.At < v.until {
 			return m.spare(o, "")
 		}
-		if b.At-v.since > flapTime || v.least == 0 {
+		// Over a far link that stays open for nothing the next transfer would begin.
+		if b.At-v.since > flapTime || v.least == 0 || t == distant {
 			v.least = openLeast
 		} else {
 			v.least = min(2*v.least, openMost)
 		}
-		v.open, v.since, v.toward, v.proved = true, b.At, d, false
+		v.open, v.since, v.from, v.toward, v.proved = true, b.At, 0, d, false
 		v.before = max(m.rate(b.At, rateSpan, d, all...), m.rate(b.At, closeSpan, d, all...))
-		return full(Needed, m.fullWords(b, before, d))
+		v.why = m.fullWords(b, before, d)
+		if k.far != "" {
+			k.conduct.spare(b.At + growSpan + growTrips*o.Probes.Min)
+		}
+		return full(Needed, v.why)
 	}
-	if !v.proved && b.At-v.since >= provedAfter+2*o.Probes.Min {
-		now := m.rate(b.At, rateSpan, v.toward, all...)
+	if !v.proved && b.At-v.since >= k.proves(o) {
+		now := max(m.rate(b.At, rateSpan, v.toward, all...), m.rate(b.At, closeSpan, v.toward, all...))
 		if carried, known := m.carries(v.toward, before); now < (1+provedPart)*v.before && !(known && now < closeAt*carried) {
 			v.rest = min(max(restLeast, 2*v.rest), restMost)
 			v.open, v.since, v.until = false, b.At, b.At+v.rest
@@ -76,14 +88,14 @@ func (m *Mind) spill(b *Bundle, o *Observation, before []string) Part {
 		v.proved, v.rest = true, 0
 	}
 	if b.At-v.since < v.least {
-		return k.part
+		return full(Needed, v.why)
 	}
 	words := []string{}
 	for d := range directions {
 		carried, known := m.carries(d, before)
 		total := m.rate(b.At, closeSpan, d, all...)
 		if known && total >= closeAt*carried {
-			return k.part
+			return full(Needed, v.why)
 		}
 		if known {
 			words = append(words, fmt.Sprintf("%s %s in all, and %s can carry %s", mbit(total), directionText[d], strings.Join(before, " and "), mbit(carried)))
@@ -102,6 +114,9 @@ func (k *memory) shut(now time.Duration) {
 
 // spare is the part of a link that has to wait.
 func (m *Mind) spare(o *Observation, why string) Part {
+	if far := m.links[o.Link].far; m.tierOf(o) == distant {
+		return standby(Far, strings.TrimPrefix(why+"; "+far, "; "))
+	}
 	p := standby(NotNeeded, why)
 	if o.Thrift == Spare && o.Spared != "" {
 		p.Reason, p.Why = Spared, strings.TrimPrefix(why+"; "+o.Spared, "; ")
@@ -116,7 +131,7 @@ func (m *Mind) fullWords(b *Bundle, links []string, d int) string {
 		o := &b.Links[i]
 		for _, l := range links {
 			if l == o.Link {
-				s := fmt.Sprintf("%s carries %s %s", l, mbit(m.rate(b.At, soon, d, l)), directionText[d])
+				s := fmt.Sprintf("%s carries %s %s", l, mbit(m.rate(b.At, Soon, d, l)), directionText[d])
 				if w := o.Probes.Standing(); w >= time.Millisecond {
 					s += fmt.Sprintf(" with %d ms of queue", w.Milliseconds())
 				}

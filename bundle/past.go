@@ -109,6 +109,17 @@ func (m *Mind) waited(now, span time.Duration, d int) bool {
 	return known > 0 && share > 0.7
 }
 
+// earlier returns the mean of what f says of the seconds before the last one.
+func (m *Mind) earlier(now time.Duration, f func(*moment) float64) float64 {
+	var sum, known float64
+	for i := range m.past {
+		if p := &m.past[i]; now-p.at >= time.Second {
+			sum, known = sum+f(p)*p.span.Seconds(), known+p.span.Seconds()
+		}
+	}
+	return sum / max(known, 0.001)
+}
+
 // settled returns for how long there are measurements with the roles of now.
 func (m *Mind) settled(now time.Duration) time.Duration {
 	if len(m.past) == 0 {

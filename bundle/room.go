@@ -68,7 +68,7 @@ func (m *Mind) isFull(b *Bundle, o *Observation, d int, rate float64) bool {
 	if !o.Up || rate < someRate || rate < fullPart*k.room[d] {
 		return false
 	}
-	stands := o.Probes.Standing() >= max(standingLeast, o.Probes.Min/standingPart)
+	stands := stands(o)
 	backlog := b.Backlog >= waitingBytes && m.rate(b.At, rateSpan, up, o.Link) >= someRate
 	if d == up {
 		// BBR sends next to nothing for 200 ms every 10 s, and then there is a backlog too.
@@ -82,6 +82,11 @@ func (m *Mind) isFull(b *Bundle, o *Observation, d int, rate float64) bool {
 		return rate >= 0.95*k.peak[down].max() // it may be; more will show
 	}
 	return stands
+}
+
+// stands reports whether a queue stands before a link.
+func stands(o *Observation) bool {
+	return o.Probes.Standing() >= max(standingLeast, o.Probes.Min/standingPart)
 }
 
 // deaf reports whether probes say nothing of a link.

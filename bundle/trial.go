@@ -18,9 +18,11 @@ const (
 	pardonLeast = 30 * time.Second
 	pardonMost  = 10 * time.Minute
 
-	// holdLeast is how long a link is aside at least. That doubles up to holdMost, and is
-	// forgotten when it did well for holdForgets as long.
+	// holdLeast is how long a link is aside at least, or holdSudden if it had the blame
+	// so soon that it may just have paused. That doubles up to holdMost, and is forgotten
+	// when it did well for holdForgets as long.
 	holdLeast   = 2 * time.Minute
+	holdSudden  = 10 * time.Second
 	holdMost    = 30 * time.Minute
 	holdForgets = 5
 
@@ -82,17 +84,18 @@ func (m *Mind) judge(b *Bundle, o *Observation, others []string) (Part, bool) {
 	return c.part, c.state == taking
 }
 
-// setAside takes a link out of the bundle.
-func (m *Mind) setAside(b *Bundle, o *Observation, p Part, d int) {
+// setAside takes a link out of the bundle, for harm of the last span.
+func (m *Mind) setAside(b *Bundle, o *Observation, p Part, d int, span time.Duration) {
 	c := &m.links[o.Link].conduct
 	for dir := range directions {
-		c.before[dir] = m.good(b.At, harmSpan, dir)
-		if p.Role == link.Out {
-			c.before[dir] = m.good(b.At, ailSpan, dir)
-		}
+		c.before[dir] = m.good(b.At, span, dir)
+	}
+	least := holdLeast
+	if span <= suddenSpan {
+		least = holdSudden
 	}
 	c.state, c.since, c.part, c.toward = judged, b.At, p, d
-	c.held, c.hold = c.hold, min(max(holdLeast, 2*c.hold), holdMost)
+	c.held, c.hold = c.hold, min(max(least, 2*c.hold), holdMost)
 }
 
 // check looks whether it was right to set a link aside.
@@ -127,20 +130,28 @@ func (m *Mind) mayTry(b *Bundle, o *Observation, others []string) bool {
 // try looks how a link on trial does.
 func (m *Mind) try(b *Bundle, o *Observation) {
 	c := &m.links[o.Link].conduct
-	got := m.good(b.At, ailSpan, c.toward)
+	span := m.links[o.Link].ailsFor(o)
+	got := m.good(b.At, span, c.toward)
 	length := trialSpan + trialTrips*o.Probes.Min
 	switch age := b.At - c.since; {
-	case age >= ailSpan && got < trialPart*c.before[c.toward] && (ails(o) || m.waited(b.At, ailSpan, c.toward)):
-		m.setAside(b, o, out(Harmful, fmt.Sprintf("on trial: %s came through with it, and %s without", mbit(got), mbit(c.before[c.toward]))), c.toward)
+	case age >= span && got < trialPart*c.before[c.toward] && (ails(o) || m.waited(b.At, span, c.toward)):
+		m.setAside(b, o, out(Harmful, fmt.Sprintf("on trial: %s came through with it, and %s without", mbit(got), mbit(c.before[c.toward]))), c.toward, span)
 	case age < length:
 		return
 	case m.good(b.At, length/2, c.toward) < (1+trialGain)*c.before[c.toward]:
-		m.setAside(b, o, standby(Harmful, fmt.Sprintf("on trial it added nothing to the %s of the others", mbit(c.before[c.toward]))), c.toward)
+		m.setAside(b, o, standby(Harmful, fmt.Sprintf("on trial it added nothing to the %s of the others", mbit(c.before[c.toward]))), c.toward, harmSpan)
 	default:
 		c.state, c.since, c.until = taking, b.At, b.At
 		return
 	}
 	c.state, c.until = held, b.At+c.hold
+}
+
+// spare has a link not blamed until then.
+func (c *conduct) spare(until time.Duration) {
+	if c.state == taking {
+		c.until = max(c.until, until)
+	}
 }
 
 // excuse ends what is going on about a link that has no part in the bundle now.

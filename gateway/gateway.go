@@ -75,6 +75,7 @@ type Gateway struct {
 	passage  *passage.Monitor
 	sessions proxy.Sessions
 	owners   owners
+	begun    chan struct{}        // a session has begun: what it carries is soon to be looked at
 	slots    chan struct{}        // one for each client connection there may be
 	outage   map[string]time.Time // since when each link has been silent with all others; of watchLinks alone
 }
@@ -90,6 +91,7 @@ func New(config Config) (*Gateway, error) {
 		listener: l,
 		flows:    newFlows(),
 		outage:   make(map[string]time.Time),
+		begun:    make(chan struct{}, 1),
 		slots:    make(chan struct{}, max(16, splice.MaxPairs()-2*poolCeiling)),
 	}
 	g.upstream = &upstream{
@@ -105,7 +107,13 @@ func New(config Config) (*Gateway, error) {
 		g.upstream.dial = g.dialRelay
 	}
 	g.passage = g.newPassage()
-	g.upstream.tell, g.upstream.port, g.flows.tell = g.passage.Tell, g.passage.Port, g.passage.Tell
+	g.upstream.tell, g.upstream.port = g.passage.Tell, g.passage.Port
+	g.flows.tell = func(local netip.Addr, port uint16, e passage.Evidence) {
+		g.passage.Tell(local, port, e)
+		if config.Links != nil {
+			config.Links.Joined(local)
+		}
+	}
 	g.flows.doubt, g.upstream.heard = g.Doubt, g.flows.lastHeard
 	g.flows.forsaken = func(n int) {
 		config.Log.Debug("connections without a subflow were ended", "connections", n)

@@ -41,6 +41,10 @@ func (g *Gateway) serveConn(live context.Context, c proxy.Conn, ended func()) {
 		return
 	}
 	c.SetDeadline(time.Time{})
+	select {
+	case g.begun <- struct{}{}:
+	default:
+	}
 	g.sessions.Serve(live, req, ended)
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"tributary/bundle"
 	"tributary/health"
 	"tributary/link"
 	"tributary/mptcp"
@@ -105,6 +106,7 @@ func (f *followed) uses(addrs []netip.Addr) bool {
 func (g *Gateway) watchLinks(ctx context.Context) {
 	tick := time.NewTimer(sampleEvery)
 	defer tick.Stop()
+	var begun time.Time // a session, since the last look
 	for looked := time.Now(); ; {
 		changed := g.config.Links.Changed()
 		select {
@@ -116,18 +118,38 @@ func (g *Gateway) watchLinks(ctx context.Context) {
 		case <-changed:
 			g.monitor.Hurry("")
 			g.apply()
+		case <-g.begun:
+			if begun.IsZero() {
+				begun = time.Now()
+			}
 		case <-tick.C:
-			looked = g.look()
+			if looked = g.look(); looked.Sub(begun) >= bundle.Soon {
+				begun = time.Time{} // else nothing of it can have been seen
+			}
 			g.apply()
 		}
 		// An event may make it urgent, and no row of them puts it off.
-		tick.Reset(time.Until(looked.Add(max(g.steering.again, lookCost*g.steering.took))))
+		tick.Reset(time.Until(nextLook(looked, begun, g.steering.again, g.steering.took)))
 	}
+}
+
+// nextLook returns when to look, after a look that took so long, and when to do it
+// again was said; begun is when the first session since then began, if one did.
+func nextLook(looked, begun time.Time, again, took time.Duration) time.Time {
+	next := looked.Add(max(again, lookCost*took))
+	if early := begun.Add(max(bundle.Soon, beginCost*took)); !begun.IsZero() && early.Before(next) {
+		return early
+	}
+	return next
 }
 
 // lookCost is how many times as long as a look takes the next one has to wait: with
 // thousands of connections a look takes milliseconds.
 const lookCost = 100
+
+// beginCost is the same after a session has begun, for what a look decides about its
+// first second.
+const beginCost = 20
 
 // look has the connections sampled, and tells the monitor what the links carry.
 func (g *Gateway) look() (now time.Time) {

@@ -72,6 +72,9 @@ func (m *Manager) applyAll(o *observed, p *plan) error {
 	if first < 0 {
 		first = len(steps)
 	}
+	for _, s := range steps {
+		m.turns(s)
+	}
 	failed := m.take(steps[:first])
 	steps = steps[first:]
 	if m.journal.expect(o, steps) {

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 )
@@ -74,10 +75,13 @@ func (m *Manager) Steer(parts map[string]Part) error {
 	same := maps.Equal(m.planner.parts, parts)
 	m.planner.parts = maps.Clone(parts)
 	m.work.Unlock()
-	if same || m.kernel == nil {
+	switch {
+	case m.kernel == nil:
 		return nil
+	case same:
+		return m.remind()
 	}
-	return m.follows()
+	return errors.Join(m.follows(), m.remind())
 }
 
 // play takes over what a link is to do, if it is up.
