@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -85,6 +86,7 @@ func (c linesCase) run(ctx context.Context, t *trial) error {
 			return err
 		}
 	}
+	var theirs Result
 	for _, p := range []*trial{plain, t} {
 		name := "ours"
 		if p == plain {
@@ -106,11 +108,23 @@ func (c linesCase) run(ctx context.Context, t *trial) error {
 		}
 		c.judge(t, name, r, lines, p == t)
 		t.figure(name+": processors in use", busy, "%", nil)
-		if p == t {
-			t.check("every byte is right", r.SHA256 == Sum(r.Bytes), "")
+		if p == plain {
+			theirs = r
+			continue
+		}
+		t.check("every byte is right", r.SHA256 == Sum(r.Bytes), "")
+		if c.throttle != "" {
+			t.Courses = append(t.Courses, c.course(r, theirs))
 		}
 	}
 	return nil
+}
+
+// course is how both downloads went while a link was throttled.
+func (c linesCase) course(ours, theirs Result) Course {
+	name := strings.ToUpper(c.throttle)
+	about := fmt.Sprintf("Rate of a download over both links, while %s carries no more than %.1f Mbit/s from %.0f s on.", name, throttledMbit, throttledAt.Seconds())
+	return newCourse(name+" is throttled", about, ours, theirs, throttledAt)
 }
 
 // shortToo reports whether short transfers are measured, which a link that harms

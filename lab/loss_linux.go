@@ -2,6 +2,8 @@ package lab
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -125,6 +127,11 @@ func returns(ctx context.Context, t *trial) error {
 				return err
 			}
 			t.judgeReturn(all, name, watch)
+			if ours, theirs := all.ours[0], all.theirs[0]; how.what == silenced().what && ours.err == nil && theirs.err == nil {
+				t.Courses = append(t.Courses, newCourse(strings.ToUpper(link)+" goes silent and comes back",
+					fmt.Sprintf("Rate of a download over both links, while %s carries nothing from %.0f s until %.0f s.", strings.ToUpper(link), h.at.Seconds(), ours.back.Seconds()),
+					ours.Result, theirs.Result, h.at, h.at+h.away))
+			}
 		}
 	}
 	return nil

@@ -35,6 +35,8 @@ type Report struct {
 	Recycled *RecycledTimes `json:"recycled,omitempty"`
 	// Raced is what "raced" measured besides.
 	Raced *RacedTimes `json:"raced,omitempty"`
+	// Courses are pictures of what "link-returns" and "floor-throttled" saw.
+	Courses Courses `json:"courses,omitempty"`
 }
 
 // A Figure is one measured value, with the target it is held against, if any.

@@ -34,6 +34,9 @@ func (r *Report) Sections() (all []Section) {
 	if r.Phone != nil {
 		all = append(all, r.Phone)
 	}
+	if r.Courses != nil {
+		all = append(all, r.Courses)
+	}
 	return all
 }
 
