@@ -77,7 +77,8 @@ func (t *trial) loseFamily(ctx context.Context, name string) error {
 		return err
 	}
 	t.check(name+" silent: the download is whole", p.complete, "%v", orOK(p.err))
-	t.figure(name+" silent: longest gap", ms(p.LongestGap), "ms", atMost(familiesGapMs))
+	t.figure(name+" silent: longest gap", ms(p.GapBetween(p.lost, p.back).Length), "ms", atMost(familiesGapMs))
+	t.figure(name+" is back: longest gap", ms(p.GapAfter(p.back).Length), "ms", nil)
 	t.figure(name+" silent: brought by it after its return, on the same connection", float64(p.bytesAfter)/1e6, "MB", nil)
 	t.step(10*time.Second, "%s is back", name)
 	if err := sleep(ctx, 3*time.Second); err != nil {

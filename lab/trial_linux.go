@@ -97,25 +97,17 @@ type pull struct {
 type pulled struct {
 	Result
 	complete   bool
-	bytesAfter uint64 // brought by the link since it came back, as IP packets
-	err        error  // of the transfer
+	lost, back time.Duration // since the first byte: when the link was lost, and when it came back
+	bytesAfter uint64        // brought by the link since it came back, as IP packets
+	err        error         // of the transfer
 }
 
 // pull downloads while the link is lost and comes back. Its error is one of the
 // lab, not of the transfer.
-func (t *trial) pull(ctx context.Context, p pull) (pulled, error) {
-	type outcome struct {
-		Result
-		error
-	}
-	done := make(chan outcome, 1)
-	tr := t.through(bytesURL(p.bytes), 0)
+func (t *trial) pull(ctx context.Context, p pull) (got pulled, err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.back+time.Minute)
 	defer cancel()
-	go func() {
-		r, err := Download(ctx, tr)
-		done <- outcome{r, err}
-	}()
+	tr := t.begun(ctx, t.through(bytesURL(p.bytes), 0))
 	link := t.Network.Link(p.link)
 	delivered := func() uint64 {
 		_, down := link.Counters()
@@ -123,26 +115,30 @@ func (t *trial) pull(ctx context.Context, p pull) (pulled, error) {
 	}
 	var mended uint64
 	events := func() error {
+		if err := tr.wait(ctx); err != nil {
+			return err
+		}
 		if err := sleep(ctx, p.at); err != nil {
 			return err
 		}
+		got.lost = time.Since(tr.first)
 		if err := p.lose(); err != nil {
 			return err
 		}
 		if err := sleep(ctx, p.back-p.at); err != nil {
 			return err
 		}
-		mended = delivered()
+		mended, got.back = delivered(), time.Since(tr.first)
 		return p.mend()
 	}
 	if err := events(); err != nil {
 		cancel()
-		<-done
+		<-tr.done
 		return pulled{}, err
 	}
-	o := <-done
-	got := pulled{Result: o.Result, err: o.error, bytesAfter: delivered() - mended}
-	got.complete = o.error == nil && o.Bytes == p.bytes && o.SHA256 == Sum(p.bytes)
+	<-tr.done
+	got.Result, got.err, got.bytesAfter = tr.Result, tr.err, delivered()-mended
+	got.complete = tr.err == nil && tr.Bytes == p.bytes
 	return got, nil
 }
 
