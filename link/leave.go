@@ -7,8 +7,10 @@ import (
 
 // drainTime is what a link gets that is to be used no more, for what is on its way
 // over it: a round trip, the queues of the line, and the 128 KiB that the other side
-// may hold unsent, at 2 Mbit/s. What takes longer is sent again over the others.
-const drainTime = 750 * time.Millisecond
+// may hold unsent, at 2 Mbit/s. What takes longer is sent again over the others. The
+// rest is for the other side's queue on the link that stays, all of which it sends again
+// when a subflow ends: it is short by then (mptcp.Trimmer).
+const drainTime = time.Second
 
 // leavers returns the links that carry traffic now, and will be none or off.
 func leavers(links []Link, wanted []Wanted) (names []string) {

@@ -93,7 +93,7 @@ func New(cfg Config) (*Manager, error) {
 // Set makes wanted the links from now on, as in [Config], and applies what differs.
 // A link's traffic moves without a gap, whatever its mode becomes: one that is to be
 // used no more stands by until what is under way over it has arrived, for which Set
-// waits 0.75 s. It changes nothing if wanted cannot be right.
+// waits a second. It changes nothing if wanted cannot be right.
 func (m *Manager) Set(wanted []Wanted) error {
 	if err := check(wanted); err != nil {
 		return err

@@ -62,10 +62,10 @@ type Trimmer struct {
 
 // A trimmed is what a Trimmer knows of a connection; it is changed by look alone.
 type trimmed struct {
-	sent uint64    // at the last look
-	next time.Time // the next one
-	set  int       // the buffer, 0 while it is the kernel's
-	lost map[uint32]losses
+	sent, acked uint64    // at the last look
+	next        time.Time // the next one
+	set         int       // the buffer, 0 while it is the kernel's
+	lost        map[uint32]losses
 
 	pauses int // looks in a row of which nothing was made
 }
@@ -84,7 +84,7 @@ func (t *Trimmer) Add(c *net.TCPConn) {
 	if t.conns == nil {
 		t.conns = make(map[*net.TCPConn]*trimmed)
 	}
-	t.conns[c] = &trimmed{sent: i.BytesSent, next: time.Now().Add(idleEvery)}
+	t.conns[c] = &trimmed{sent: i.BytesSent, acked: i.BytesAcked, next: time.Now().Add(idleEvery)}
 }
 
 // Following returns how many connections there are between Add and Remove, each of
@@ -143,9 +143,7 @@ func (k *trimmed) trim(c *net.TCPConn, now time.Time) {
 	if err != nil {
 		return // plain TCP, or closed
 	}
-	much := i.BytesSent-k.sent >= muchSent
-	k.sent = i.BytesSent
-	if !much || k.sent < trimFrom {
+	if !k.much(i) || k.sent < trimFrom {
 		return
 	}
 	k.next = now
@@ -169,7 +167,8 @@ func pausing(subflows []Subflow) bool {
 	return slices.ContainsFunc(subflows, func(s Subflow) bool { return works(s) && s.CWnd <= pauseWindow })
 }
 
-// room returns how much may wait beyond what all paths hold, by what they lose.
+// room returns how much may wait beyond what all paths hold, by what they lose, and
+// whether one is being left.
 func (k *trimmed) room(subflows []Subflow) float64 {
 	room := trimRoom
 	was := k.lost
@@ -185,6 +184,9 @@ func (k *trimmed) room(subflows []Subflow) float64 {
 		if works(s) && l.part >= manyLost {
 			room = lossyRoom
 		}
+	}
+	if room == trimRoom && oneLeaves(subflows) {
+		room = leaveRoom
 	}
 	return room
 }
