@@ -28,7 +28,7 @@ const (
 	farTrips = 10
 
 	// lossTrips is how many round trips all may wait for a packet that was lost.
-	lossTrips = 3
+	lossTrips = 4
 )
 
 // compare finds the links that are far, beside the quickest that takes part.
@@ -94,10 +94,5 @@ func (k *memory) proves(o *Observation) time.Duration {
 }
 
 // ailsFor returns how long nearly nothing has to come through for the blame to be on a
-// link. Over a far one each lost packet takes some round trips.
-func (k *memory) ailsFor(o *Observation) time.Duration {
-	if k.far == "" {
-		return ailSpan
-	}
-	return ailSpan + lossTrips*o.Probes.Min
-}
+// link. Where round trips are long, a packet that was lost takes some of them.
+func ailsFor(o *Observation) time.Duration { return max(ailSpan, lossTrips*o.Probes.Min) }

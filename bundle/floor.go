@@ -96,7 +96,7 @@ func (m *Mind) harm(b *Bundle, o *Observation, others []string, d int, most floa
 	if healthy && m.stops(b, o, others, d, most) {
 		return suddenSpan, link.Out, m.suddenly(b, o, d)
 	}
-	span = m.links[o.Link].ailsFor(o)
+	span = ailsFor(o)
 	fault = m.fault(b, o, others, span, d)
 	if healthy && fault != "" && m.harms(b.At, span, d, collapsePart*most) {
 		return span, link.Out, fault

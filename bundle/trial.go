@@ -130,7 +130,7 @@ func (m *Mind) mayTry(b *Bundle, o *Observation, others []string) bool {
 // try looks how a link on trial does.
 func (m *Mind) try(b *Bundle, o *Observation) {
 	c := &m.links[o.Link].conduct
-	span := m.links[o.Link].ailsFor(o)
+	span := ailsFor(o)
 	got := m.good(b.At, span, c.toward)
 	length := trialSpan + trialTrips*o.Probes.Min
 	switch age := b.At - c.since; {

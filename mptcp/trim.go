@@ -36,9 +36,8 @@ const (
 	// trimLeast is the least buffer, in bytes of payload.
 	trimLeast = 128 << 10
 
-	// pauseWindow is the window of BBR while it looks for the least round trip, in packets
-	// (bbr_cwnd_min_target). That takes 200 ms and a round trip; a path that never has
-	// more is looked at all the same.
+	// pauseWindow is the window of BBR in packets (bbr_cwnd_min_target) while it looks for
+	// the least round trip, for 200 ms: then it needs at once what it had.
 	pauseWindow = 4
 	pauseLooks  = 5
 
@@ -161,10 +160,11 @@ func (k *trimmed) trim(c *net.TCPConn, now time.Time) {
 	}
 }
 
-// pausing reports whether a subflow looks for its least round trip, as BBR has it do
-// every 10 s: what its path holds is known again afterwards, and needed at once.
+// pausing reports whether the only subflow that sends looks for its least round trip.
+// Beside others it is not waited for: the slowest of them would queue what is too much.
 func pausing(subflows []Subflow) bool {
-	return slices.ContainsFunc(subflows, func(s Subflow) bool { return works(s) && s.CWnd <= pauseWindow })
+	busy := slices.DeleteFunc(slices.Clone(subflows), func(s Subflow) bool { return !works(s) })
+	return len(busy) == 1 && busy[0].CWnd <= pauseWindow
 }
 
 // room returns how much may wait beyond what all paths hold, by what they lose, and

@@ -82,7 +82,9 @@ func TestPausing(t *testing.T) {
 		want     bool
 	}{
 		{"busy", []Subflow{busy}, false},
-		{"one pauses", []Subflow{busy, pause}, true},
+		{"it pauses", []Subflow{pause}, true},
+		{"it pauses beside others that do nothing", []Subflow{rests, pause, silent}, true},
+		{"one of two pauses", []Subflow{busy, pause}, false},
 		{"one is silent, one rests", []Subflow{busy, silent, rests}, false},
 	} {
 		if got := pausing(c.subflows); got != c.want {
