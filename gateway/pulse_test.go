@@ -39,4 +39,7 @@ func TestJoined(t *testing.T) {
 	if f.joined() {
 		t.Error("joined before the handshake has ended")
 	}
+	if f = (&followed{reach: cut}); f.joined() {
+		t.Error("joined without a subflow")
+	}
 }

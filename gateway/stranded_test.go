@@ -100,18 +100,20 @@ func TestReachOf(t *testing.T) {
 func TestWarmConnectionWithoutASubflow(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		var lost *relayConn
-		w.pool.subflows = func(c *relayConn) (have, want int) {
+		have := 2
+		w.pool.subflows = func(c *relayConn) (int, int) {
 			if c == lost {
 				return 0, 2
 			}
-			return 2, 2
+			return have, 2
 		}
 		w.fill(t)
+		have = 1 // nor can any have all: that alone replaces few
+		w.pool.check(w.pool.subflows)
 		w.pool.mu.Lock()
-		lost = w.pool.idle[0].relayConn
+		lost = w.pool.idle[poolFloor-1].relayConn
 		w.pool.mu.Unlock()
 		time.Sleep(4 * lookEvery)
-		w.wantWarm(t, poolFloor)
 		w.pool.each(func(c *relayConn) {
 			if c == lost {
 				t.Error("it is still there")
