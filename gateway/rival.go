@@ -55,7 +55,7 @@ func (t *tunnel) dropRival() {
 // pass gives a rival what the client has sent at a place of the stream, unless its
 // request had it already. Took is false where there is no rival yet: then its
 // request will have it.
-func (r *rival) pass(at int, p []byte) (n int, err error, took bool) {
+func (r *rival) pass(own *relayConn, at int, p []byte) (n int, err error, took bool) {
 	if r == nil {
 		return 0, nil, false
 	}
@@ -63,7 +63,7 @@ func (r *rival) pass(at int, p []byte) (n int, err error, took bool) {
 	defer func() { <-r.order }()
 	conn := r.conn.Load()
 	switch {
-	case conn == nil:
+	case conn == nil || conn == own: // which has won, and has had it just now
 		return 0, nil, false
 	case at < r.upTo:
 		return len(p), nil, true

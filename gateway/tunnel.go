@@ -30,7 +30,7 @@ const (
 	silenceTime = time.Second
 
 	// retainMost is how many of the client's bytes are kept for another try.
-	retainMost = 128 << 10
+	retainMost = 64 << 10
 
 	// tries is how many connections one request may use up.
 	tries = 3
@@ -269,21 +269,10 @@ func (t *tunnel) replaceable(err error, broke bool) bool {
 
 // Write sends the client's bytes on. Before the answer it reports no failure of
 // the connection: Settle sees that too, and knows what to do.
-func (t *tunnel) Write(p []byte) (n int, err error) {
-	for err == nil && n < len(p) {
-		if t.answered.Load() {
-			m, err := t.conn.Load().Write(p[n:])
-			return n + m, err
-		}
-		var m int
-		m, err = t.write(p[n : n+t.room(len(p)-n)])
-		n += m
+func (t *tunnel) Write(p []byte) (int, error) {
+	if t.answered.Load() {
+		return t.conn.Load().Write(p)
 	}
-	return n, err
-}
-
-// write is Write for bytes that may be sent now, before the answer.
-func (t *tunnel) write(p []byte) (int, error) {
 	t.order <- struct{}{}
 	defer func() { <-t.order }()
 	if t.closed.Load() {
@@ -292,7 +281,7 @@ func (t *tunnel) write(p []byte) (int, error) {
 	at, kept := t.keep(p)
 	conn := t.conn.Load()
 	n, err := conn.Write(p)
-	if rn, rerr, took := t.rivalOf().pass(at, p); took && (err != nil || t.conn.Load() != conn) {
+	if rn, rerr, took := t.rivalOf().pass(conn, at, p); took && (err != nil || t.conn.Load() != conn) {
 		n, err = rn, rerr // it has won, or may
 	}
 	if kept && !t.answered.Load() {
