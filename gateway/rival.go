@@ -73,13 +73,13 @@ func (r *rival) pass(own *relayConn, at int, p []byte) (n int, err error, took b
 }
 
 // passEnd is pass for the client's end.
-func (r *rival) passEnd() {
+func (r *rival) passEnd(own *relayConn) {
 	if r == nil {
 		return
 	}
 	r.order <- struct{}{}
 	defer func() { <-r.order }()
-	if conn := r.conn.Load(); conn != nil && !r.ended {
+	if conn := r.conn.Load(); conn != nil && conn != own && !r.ended {
 		conn.CloseWrite()
 	}
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"sync"
 	"testing"
 	"time"
@@ -34,6 +35,29 @@ func TestClosedTunnelClosesTheRivalThatHasWon(t *testing.T) {
 		far.SetReadDeadline(time.Now().Add(time.Second))
 		if _, err := far.Read(make([]byte, 1)); proxy.ReasonOf(err) == proxy.TimedOut {
 			t.Error("the rival's connection stays open, and nobody will close it")
+		}
+		its.Close()
+	})
+}
+
+// Between a rival's victory and the end of the race the client's bytes are for two
+// connections, which are one.
+func TestRivalThatHasWonGetsBytesOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		its, far := proxytest.Wire(rtR / 2)
+		won := &relayConn{stream: its}
+		r := &rival{cancel: func() {}, done: make(chan struct{}), order: make(chan struct{}, 1)}
+		r.conn.Store(won)
+		tu := &tunnel{
+			ctx: t.Context(), cancel: func() {}, dialer: w.dialer, until: time.Now().Add(openTime),
+			order: make(chan struct{}, 1), rival: r,
+		}
+		tu.conn.Store(won)
+		tu.Write([]byte("once"))
+		tu.CloseWrite()
+		far.SetReadDeadline(time.Now().Add(time.Second))
+		if got, err := io.ReadAll(far); string(got) != "once" || err != nil {
+			t.Errorf("the relay got %q, %v", got, err)
 		}
 		its.Close()
 	})

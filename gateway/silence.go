@@ -38,6 +38,34 @@ func (t *tunnel) hedge(conn *relayConn) {
 	}
 }
 
+// roomLook is how often it is asked whether the relay's kernel has acknowledged a request
+// behind which the client's bytes wait.
+const roomLook = 5 * time.Millisecond
+
+// room returns how many of n bytes of the client may be sent now. While the relay's kernel
+// has acknowledged nothing of the request, it waits with more than can be kept: a request
+// that nobody has heard can move then. It costs nothing otherwise, for few paths hold as
+// much, and what is queued in the kernel lasts longer than a look.
+func (t *tunnel) room(n int) int {
+	for {
+		t.mu.Lock()
+		free := retainMost - t.given
+		full := n > free && !t.overflow && !t.settled
+		t.mu.Unlock()
+		switch {
+		case !full || t.closed.Load() || !t.unheard(t.conn.Load()):
+			return n
+		case free > 0:
+			return free
+		}
+		select {
+		case <-t.ctx.Done():
+			return n
+		case <-time.After(roomLook):
+		}
+	}
+}
+
 // blame makes the links doubtful on which a request got lost.
 func (t *tunnel) blame(conn *relayConn) {
 	if !t.unheard(conn) {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -93,4 +94,45 @@ func TestHedgeOnOneLink(t *testing.T) {
 			splice.Abort(won)
 		}
 	}
+}
+
+// As long as nobody has heard a request, no more of the client's bytes are taken than can
+// go elsewhere with it.
+func TestUnheardRequestStaysMovable(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	w := newSilentWorld(t)
+	defer w.end()
+	conn := w.pool.idle[0].relayConn
+	defer splice.Abort(conn)
+	w.pool.idle = nil
+	base, err := mptcp.Written(conn.socket)
+	must(t, err)
+	ctx, cancel := context.WithCancel(w.ctx)
+	tu := &tunnel{ctx: ctx, cancel: cancel, dialer: w.dialer, order: make(chan struct{}, 1), base: base, baseOK: true}
+	tu.conn.Store(conn)
+	if n, err := tu.Write(make([]byte, retainMost)); n != retainMost || err != nil {
+		t.Fatal(n, err)
+	}
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := tu.Write(make([]byte, 1))
+		wrote <- err
+	}()
+	select {
+	case err := <-wrote:
+		t.Error("more was taken than can be kept:", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	if tu.overflow || len(tu.sent) != retainMost {
+		t.Errorf("overflow %v, %d bytes kept", tu.overflow, len(tu.sent))
+	}
+	tu.mu.Lock()
+	tu.base = 0 // as if the request had been acknowledged
+	tu.mu.Unlock()
+	if err := <-wrote; err != nil || !tu.overflow {
+		t.Errorf("%v, overflow %v", err, tu.overflow)
+	}
+	tu.Close()
 }

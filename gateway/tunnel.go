@@ -30,7 +30,7 @@ const (
 	silenceTime = time.Second
 
 	// retainMost is how many of the client's bytes are kept for another try.
-	retainMost = 64 << 10
+	retainMost = 128 << 10
 
 	// tries is how many connections one request may use up.
 	tries = 3
@@ -269,10 +269,21 @@ func (t *tunnel) replaceable(err error, broke bool) bool {
 
 // Write sends the client's bytes on. Before the answer it reports no failure of
 // the connection: Settle sees that too, and knows what to do.
-func (t *tunnel) Write(p []byte) (int, error) {
-	if t.answered.Load() {
-		return t.conn.Load().Write(p)
+func (t *tunnel) Write(p []byte) (n int, err error) {
+	for err == nil && n < len(p) {
+		if t.answered.Load() {
+			m, err := t.conn.Load().Write(p[n:])
+			return n + m, err
+		}
+		var m int
+		m, err = t.write(p[n : n+t.room(len(p)-n)])
+		n += m
 	}
+	return n, err
+}
+
+// write is Write for bytes that may be sent now, before the answer.
+func (t *tunnel) write(p []byte) (int, error) {
 	t.order <- struct{}{}
 	defer func() { <-t.order }()
 	if t.closed.Load() {
@@ -319,8 +330,9 @@ func (t *tunnel) CloseWrite() error {
 	t.mu.Lock()
 	t.ended = true
 	t.mu.Unlock()
-	t.conn.Load().CloseWrite() // as in Write
-	t.rivalOf().passEnd()
+	conn := t.conn.Load()
+	conn.CloseWrite() // as in Write
+	t.rivalOf().passEnd(conn)
 	return nil
 }
 
