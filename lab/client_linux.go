@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -87,6 +88,9 @@ func Download(ctx context.Context, t Transfer) (Result, error) {
 	return m.result, err
 }
 
+// errAnswer is that the final server did not understand what it got.
+var errAnswer = errors.New("answer")
+
 // Upload posts [Content] to t.URL, which must be the final server's /upload, and
 // returns what the server measured: the sender alone would measure its own
 // buffers.
@@ -117,7 +121,7 @@ func Upload(ctx context.Context, t Transfer) (Result, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return Result{}, fmt.Errorf("upload to %s: answer %s", t.URL, resp.Status)
+		return Result{}, fmt.Errorf("upload to %s: %w %s", t.URL, errAnswer, resp.Status)
 	}
 	var r UploadReport
 	if err := json.NewDecoder(resp.Body).Decode(&r); err != nil {

@@ -167,7 +167,9 @@ func (r *soakRun) judge() {
 	r.figure("sessions that failed with the relay, or were asked for without any link", float64(all.Excused), "", nil)
 	r.figure("requests refused although a link lived", float64(all.Refused), "", atMost(0))
 	r.figure("sessions lost", float64(all.Lost), "", atMost(0))
-	r.check("no session is lost, and every byte is right", all.Lost == 0, "%s", strings.Join(all.Why, "; "))
+	r.figure("sessions with wrong bytes", float64(all.Wrong), "", atMost(0))
+	r.check("every byte is right", all.Wrong == 0, "%.1f MB", float64(all.Bytes)/1e6)
+	r.check("no session is lost", all.Lost+all.Wrong == 0, "%s", strings.Join(all.Why, "; "))
 	r.check("sessions went on all the time", all.Done > soakSessions, "%d", all.Done)
 }
 

@@ -88,7 +88,7 @@ func (w *worker) talk(ctx context.Context) (heard int64, err error) {
 			return heard, fmt.Errorf("after %d bytes of an answer of %d: %w", n, len(said), err)
 		}
 		if !bytes.Equal(said, got) {
-			return heard, errors.New("WRONG BYTES")
+			return heard, soak.ErrWrong
 		}
 		select {
 		case <-ctx.Done():
@@ -116,7 +116,7 @@ func (w *worker) download(ctx context.Context) (int64, error) {
 	n := w.size(10e3, 2e6)
 	r, err := Download(ctx, w.through(bytesURL(n), 0))
 	if err == nil && r.SHA256 != Sum(n) {
-		err = errors.New("WRONG BYTES")
+		err = soak.ErrWrong
 	}
 	return r.Bytes, err
 }
@@ -125,8 +125,8 @@ func (w *worker) upload(ctx context.Context) (int64, error) {
 	t := w.through(uploadURL, 0)
 	t.Bytes = w.size(10e3, 300e3)
 	r, err := Upload(ctx, t)
-	if err == nil && (r.Bytes != t.Bytes || r.SHA256 != Sum(t.Bytes)) {
-		err = errors.New("WRONG BYTES")
+	if errors.Is(err, errAnswer) || err == nil && (r.Bytes != t.Bytes || r.SHA256 != Sum(t.Bytes)) {
+		err = soak.ErrWrong
 	}
 	return r.Bytes, err
 }

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -25,6 +26,10 @@ type Session struct {
 	Opened       bool  // it was accepted
 	Err          error
 }
+
+// ErrWrong is the error of a session that got or gave other bytes than were sent, or
+// fewer with a clean end. Nothing excuses it.
+var ErrWrong = errors.New("WRONG BYTES")
 
 // A Book is what happened in a run. It may be used by many goroutines.
 type Book struct {
@@ -90,13 +95,14 @@ type Balance struct {
 	Done    int      // ended as they should
 	Excused int      // failed where they may: with the relay, or without any link
 	Refused int      // never opened although a link lived: the client was told soon
+	Wrong   int      // had wrong bytes
 	Lost    int      // all other failures
-	Why     []string // the first of those lost and refused, in words
+	Why     []string // the first of those that are not excused, in words
 }
 
 // String says it in a line, for progress.
 func (b Balance) String() string {
-	return fmt.Sprintf("%d sessions done, %d excused, %d refused, %d lost, %.1f MB", b.Done, b.Excused, b.Refused, b.Lost, float64(b.Bytes)/1e6)
+	return fmt.Sprintf("%d sessions done, %d excused, %d refused, %d lost, %d with wrong bytes, %.1f MB", b.Done, b.Excused, b.Refused, b.Lost, b.Wrong, float64(b.Bytes)/1e6)
 }
 
 // mostWhy is how many lost sessions are told of.
@@ -111,13 +117,15 @@ func (b *Book) Balance(began time.Time) (all Balance) {
 		all.Done += n
 	}
 	for _, s := range b.failed {
-		if b.excused(s) {
+		switch {
+		case errors.Is(s.Err, ErrWrong):
+			all.Wrong++
+		case b.excused(s):
 			all.Excused++
 			continue
-		}
-		if s.refused() {
+		case s.refused():
 			all.Refused++
-		} else {
+		default:
 			all.Lost++
 		}
 		if len(all.Why) < mostWhy {

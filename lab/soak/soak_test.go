@@ -2,6 +2,7 @@ package soak
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -81,6 +82,10 @@ func TestBalance(t *testing.T) {
 	}
 	if all := b.Balance(began); all.Bytes != 90 || all.Done != 1 || all.Lost != 3 || all.Refused != 1 || all.Why[0] != "echo from 0.0 to 15.0 s: reset (dsl slow at 9.0 s for 1.0 s)" {
 		t.Errorf("%+v", all)
+	}
+	b.Ended(Session{Kind: "upload", Began: at(90), Ended: at(101), Err: fmt.Errorf("upload: %w", ErrWrong)})
+	if all := b.Balance(began); all.Wrong != 1 || all.Excused != 4 {
+		t.Errorf("wrong bytes while the relay goes away: %+v", all)
 	}
 	if n, longest := b.Outages(); n != 2 || longest != 400*time.Second {
 		t.Errorf("%d outages, %v", n, longest)
