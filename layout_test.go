@@ -97,6 +97,7 @@ var largePackages = map[string]struct {
 }{
 	"cmd/tributary": {3600, "one file per sub-command; they share next to nothing"},
 	"lab":           {13500, "an instrument: emulator, hosts, final server and scenarios stay behind one door"},
+	"mptcp":         {1550, "a connection, what the kernel tells of it, and its buffers, which follow from that"},
 	"relay":         {1600, "sessions, Shadowsocks, probes and identity are one server: its parts are of no use alone"},
 	"health":        {1650, "a link's record, its pace and its verdict know each other; knocks and ports are in both"},
 	"link":          {3100, "observation, plan, steps and journal name each other's types throughout"},

@@ -27,6 +27,7 @@ func TestTrimRoomOneLeaves(t *testing.T) {
 		{"two work", []Subflow{busy, other}, trimRoom},
 		{"one rests since a moment", []Subflow{rests(leaveFrom-1, nil), busy}, trimRoom},
 		{"one leaves", []Subflow{rests(leaveFrom, nil), busy}, leaveRoom},
+		{"one is far, and may wait for its turn", []Subflow{rests(leaveFrom, func(s *Subflow) { s.RTT = leaveFrom }), busy}, trimRoom},
 		{"one leaves, two are left", []Subflow{rests(leaveFrom, nil), busy, other}, trimRoom},
 		{"one stands by", []Subflow{rests(leaveTo, nil), busy}, trimRoom},
 		{"one is closed", []Subflow{rests(leaveFrom, func(s *Subflow) { s.State = Close }), busy}, trimRoom},
