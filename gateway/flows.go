@@ -33,14 +33,17 @@ type flows struct {
 	ailing map[netip.Addr]bool   // links whose subflows ail, of which doubt was not told yet
 	doubt  func(link netip.Addr) // is told of them; may be nil
 
-	forsaken func(n int) // is told of connections that were ended without a subflow; may be nil
+	lives    func(netip.Addr) bool // whether an address is, or may be again, a link's; nil is not known
+	forsaken func(n int)           // is told of connections that were ended without a subflow; may be nil
 
 	tell    func(local netip.Addr, port uint16, e passage.Evidence) // of each new subflow; may be nil
+	joined  func(local netip.Addr, since time.Time)                 // of each that joined a connection of some time; may be nil
 	trimmer mptcp.Trimmer
 }
 
 // A followed connection is one that is open.
 type followed struct {
+	born time.Time
 	live map[subflowKey]mptcp.Subflow // last known
 	gone map[netip.Addr]uint64        // what subflows that ended cost
 	base map[subflowKey]volume        // what its session did not carry
@@ -83,7 +86,7 @@ func (f *flows) track(c *relayConn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.trimmer.Add(socket)
-	f.conns[socket] = &followed{live: map[subflowKey]mptcp.Subflow{}, gone: map[netip.Addr]uint64{}}
+	f.conns[socket] = &followed{born: c.born, live: map[subflowKey]mptcp.Subflow{}, gone: map[netip.Addr]uint64{}}
 }
 
 // run samples until ctx ends, where nobody else does.

@@ -107,12 +107,9 @@ func New(config Config) (*Gateway, error) {
 		g.upstream.dial = g.dialRelay
 	}
 	g.passage = g.newPassage()
-	g.upstream.tell, g.upstream.port = g.passage.Tell, g.passage.Port
-	g.flows.tell = func(local netip.Addr, port uint16, e passage.Evidence) {
-		g.passage.Tell(local, port, e)
-		if config.Links != nil {
-			config.Links.Joined(local)
-		}
+	g.upstream.tell, g.upstream.port, g.flows.tell = g.passage.Tell, g.passage.Port, g.passage.Tell
+	if config.Links != nil {
+		g.flows.joined, g.flows.lives = config.Links.Joined, g.lives
 	}
 	g.flows.doubt, g.upstream.heard = g.Doubt, g.flows.lastHeard
 	g.flows.forsaken = func(n int) {

@@ -61,7 +61,7 @@ func (f *flows) sample(c *net.TCPConn) {
 		key := subflowKey{s.Local, s.Remote}
 		now[key] = s
 		if known.live[key].State != mptcp.Established {
-			f.isNew(s, full.Fallback)
+			f.isNew(known, s, full.Fallback)
 		}
 		if ails(known.live[key], s) {
 			f.ailing[s.Local.Addr()] = true
@@ -76,7 +76,7 @@ func (f *flows) sample(c *net.TCPConn) {
 		known.gone[s.Local.Addr()] += cost(s) + farewell
 		known.lost += s.BytesReceived
 	}
-	known.live, known.reach = now, reachOf(full)
+	known.live, known.reach = now, reachOf(full, f.lives)
 	f.senses.whole(known, full.Connection, known.lost+came, unacked)
 }
 
@@ -102,7 +102,7 @@ func (f *flows) hear(s mptcp.Subflow) {
 }
 
 // isNew tells what a subflow that was not there before says of MPTCP on its link.
-func (f *flows) isNew(s mptcp.Subflow, fallback bool) {
+func (f *flows) isNew(known *followed, s mptcp.Subflow, fallback bool) {
 	if s.State != mptcp.Established || f.tell == nil {
 		return
 	}
@@ -114,6 +114,9 @@ func (f *flows) isNew(s mptcp.Subflow, fallback bool) {
 		e = passage.Began
 	}
 	f.tell(s.Local.Addr(), s.Remote.Port(), e)
+	if e == passage.Joined && f.joined != nil {
+		f.joined(s.Local.Addr(), known.born)
+	}
 }
 
 // compare finds the least round trip over each local address. The smoothed ones

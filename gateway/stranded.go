@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"net"
+	"net/netip"
+	"slices"
 	"time"
 
+	"tributary/link"
 	"tributary/mptcp"
 )
 
@@ -46,9 +49,13 @@ const (
 	cut                  // there is none
 )
 
-// reachOf tells it by the kernel's word. Plain TCP tells its owner itself.
-func reachOf(full mptcp.Full) reach {
+// reachOf tells it by the kernel's word. Plain TCP tells its owner itself, but for what
+// waits for an address that is no more: for a quarter of an hour.
+func reachOf(full mptcp.Full, lives func(netip.Addr) bool) reach {
 	if full.Fallback {
+		if len(full.Subflows) > 0 && lives != nil && !lives(full.Subflows[0].Local.Addr()) {
+			return cut
+		}
 		return reached
 	}
 	state := cut
@@ -62,6 +69,15 @@ func reachOf(full mptcp.Full) reach {
 		}
 	}
 	return state
+}
+
+// lives reports whether an address is a link's, or may be again: that of a link which is
+// away comes back with it, while one that has another address has lost the one before.
+func (g *Gateway) lives(a netip.Addr) bool {
+	return slices.ContainsFunc(g.config.Links.Links(), func(l link.Link) bool {
+		return l.Mode != link.Off && (slices.Contains(l.Addrs, a) ||
+			!slices.ContainsFunc(l.Addrs, func(other netip.Addr) bool { return other.Is4() == a.Is4() }))
+	})
 }
 
 // strandings notes how far each connection reaches, and returns those to be ended. The

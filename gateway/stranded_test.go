@@ -80,16 +80,20 @@ func TestReachOf(t *testing.T) {
 		full mptcp.Full
 		want reach
 	}{
-		"one":                      {mptcp.Full{Subflows: []mptcp.Subflow{sub(mptcp.Established)}}, reached},
-		"one that can still send":  {mptcp.Full{Subflows: []mptcp.Subflow{sub(closeWait)}}, reached},
-		"none":                     {mptcp.Full{}, cut},
-		"the first one, closed":    {mptcp.Full{Subflows: []mptcp.Subflow{sub(mptcp.Close)}}, cut},
-		"one that is forgotten":    {mptcp.Full{Subflows: []mptcp.Subflow{gone}}, cut},
-		"one on its way":           {mptcp.Full{Subflows: []mptcp.Subflow{sub(mptcp.Close), sub(mptcp.SynSent)}}, joining},
-		"one, and one on its way":  {mptcp.Full{Subflows: []mptcp.Subflow{sub(mptcp.SynSent), sub(mptcp.Established)}}, reached},
+		"one":                     {mptcp.Full{Subflows: []mptcp.Subflow{sub(mptcp.Established)}}, reached},
+		"one that can still send": {mptcp.Full{Subflows: []mptcp.Subflow{sub(closeWait)}}, reached},
+		"none":                    {mptcp.Full{}, cut},
+		"the first one, closed":   {mptcp.Full{Subflows: []mptcp.Subflow{sub(mptcp.Close)}}, cut},
+		"one that is forgotten":   {mptcp.Full{Subflows: []mptcp.Subflow{gone}}, cut},
+		"one on its way":          {mptcp.Full{Subflows: []mptcp.Subflow{sub(mptcp.Close), sub(mptcp.SynSent)}}, joining},
+		"one, and one on its way": {mptcp.Full{Subflows: []mptcp.Subflow{sub(mptcp.SynSent), sub(mptcp.Established)}}, reached},
+		"plain TCP, readdressed": {mptcp.Full{Connection: mptcp.Connection{Fallback: true}, Subflows: []mptcp.Subflow{
+			{Local: netip.MustParseAddrPort("10.1.0.3:1"), State: mptcp.Established},
+		}}, cut},
+		"plain TCP":                {mptcp.Full{Connection: mptcp.Connection{Fallback: true}, Subflows: []mptcp.Subflow{sub(mptcp.Established)}}, reached},
 		"plain TCP that has ended": {mptcp.Full{Connection: mptcp.Connection{Fallback: true}, Subflows: []mptcp.Subflow{sub(mptcp.Close)}}, reached},
 	} {
-		if got := reachOf(c.full); got != c.want {
+		if got := reachOf(c.full, func(a netip.Addr) bool { return a != netip.MustParseAddr("10.1.0.3") }); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // A Config says which links there are and where the journal is kept.
@@ -62,9 +61,9 @@ type Manager struct {
 	closed  bool
 	broken  map[string]bool // steps that failed last time, by their text
 
-	mu      sync.Mutex               // guards what follows
-	turned  map[netip.Addr]time.Time // when each endpoint last changed between backup and not
-	joined  []netip.Addr             // that are to be told of that again
+	mu      sync.Mutex          // guards what follows
+	turned  map[netip.Addr]turn // the last of each endpoint between backup and not
+	joined  []netip.Addr        // that are to be told of that again
 	links   []Link
 	changed chan struct{}
 	idle    string // why nothing is managed, or ""
@@ -134,7 +133,7 @@ func newManager(cfg Config, k kernel, idle string) (*Manager, error) {
 		kernel:  k,
 		journal: &journal{},
 		broken:  map[string]bool{},
-		turned:  map[netip.Addr]time.Time{},
+		turned:  map[netip.Addr]turn{},
 		changed: make(chan struct{}),
 		idle:    idle,
 	}

@@ -20,10 +20,11 @@ func TestRemind(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.steps()
+		born := time.Now().Add(-time.Hour)
 		remind := func(over ...string) string {
 			t.Helper()
 			for _, a := range over {
-				m.Joined(netip.MustParseAddr(a))
+				m.Joined(netip.MustParseAddr(a), born)
 			}
 			if err := m.Steer(parts); err != nil {
 				t.Fatal(err)
@@ -34,6 +35,22 @@ func TestRemind(t *testing.T) {
 		if got := remind("100.64.3.9"); got != plain+"\n"+backup {
 			t.Errorf("it stands by: %q", got)
 		}
+		time.Sleep(time.Second)
+		if got := remind("100.64.3.9"); got == "" {
+			t.Error("a second later another one has joined")
+		}
+		if got := remind("100.64.3.9"); got != "" {
+			t.Errorf("a moment later: %q", got)
+		}
+		time.Sleep(time.Second)
+		if got := remind(); got == "" {
+			t.Error("that one was forgotten")
+		}
+		born = time.Now()
+		if got := remind("100.64.3.9"); got != "" {
+			t.Errorf("its connection began later: %q", got)
+		}
+		born = born.Add(-time.Hour)
 		if got := remind() + remind("192.168.1.2", "10.9.9.9"); got != "" {
 			t.Errorf("it is another one: %q", got)
 		}
@@ -43,6 +60,7 @@ func TestRemind(t *testing.T) {
 			}
 			return nil
 		}
+		time.Sleep(3 * time.Second)
 		remind("100.64.3.9")
 		k.mu.Lock()
 		k.fail = nil
