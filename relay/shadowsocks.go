@@ -127,6 +127,7 @@ func (v *visitor) opening() (*proxy.Request, error) {
 		return nil, err
 	}
 	c := splice.Sealed(v.conn, st.Rest, st)
+	c.Arrived = arrived(v.conn)
 	req := &proxy.Request{Inbound: "shadowsocks", To: st.To, User: st.User, Early: st.Early, Pending: &sealedPending{c, st.Own}}
 	req.From, _ = netip.ParseAddrPort(v.conn.RemoteAddr().String())
 	st.Early, st.Rest = nil, nil
@@ -136,6 +137,21 @@ func (v *visitor) opening() (*proxy.Request, error) {
 	}
 	v.account = st.User
 	return v.relay.flows.once(req, st.Flow)
+}
+
+// arrived returns what reports whether the peer has acknowledged all that was written
+// to a connection, or nobody can know; nil where the kernel sends on by itself after a
+// close, as it does on plain TCP.
+func arrived(c proxy.Conn) func() bool {
+	t, ok := c.(*net.TCPConn)
+	if !ok || !mptcp.IsMultipath(t) {
+		return nil
+	}
+	return func() bool {
+		written, werr := mptcp.Written(t)
+		acked, err := mptcp.Acked(t)
+		return werr != nil || err != nil || acked >= written || !mptcp.Quiet(t) // the peer has gone
+	}
 }
 
 // A sealedPending is an opening that was read and not answered.

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,6 +33,12 @@ type SealedConn struct {
 	// OnClose is as TLSConn's.
 	OnClose func()
 
+	// Arrived reports whether the peer has all that was written; nil is not known. Close
+	// waits for that, outlastTime at most, where the format has said the end: a Multipath
+	// TCP connection that is closed gets no new subflow (CloseWrite says why), so what is
+	// still under way would be lost with the links that it has then.
+	Arrived func() bool
+
 	framing Framing
 	sock    patient // nil where the connection cannot say that it would block
 
@@ -43,8 +50,16 @@ type SealedConn struct {
 
 	write sync.Mutex
 	later later // guarded by write
-	close sync.Once
+
+	ended   atomic.Bool   // our direction, in the format's way
+	closed  atomic.Bool   // or about to be
+	gone    atomic.Bool   // aborted is closed
+	aborted chan struct{} // ends the wait of Close
 }
+
+// outlastTime is how long a close may wait for what is under way. All links may be out
+// for 5 minutes.
+const outlastTime = 5 * time.Minute
 
 // sealedSize holds the largest part of a [Framing], and what comes with it.
 const sealedSize = 72 << 10
@@ -53,7 +68,7 @@ var sealedBuffers = sync.Pool{New: func() any { return new([sealedSize]byte) }}
 
 // Sealed puts a framing on c. First are bytes already read from c.
 func Sealed(c net.Conn, first []byte, framing Framing) *SealedConn {
-	s := &SealedConn{Conn: c, framing: framing}
+	s := &SealedConn{Conn: c, framing: framing, aborted: make(chan struct{})}
 	if t, ok := c.(*net.TCPConn); ok {
 		if p, err := newPatientTCP(t); err == nil {
 			s.sock = p
@@ -186,6 +201,7 @@ func (c *SealedConn) CloseWrite() error {
 	}
 	if end := c.framing.End(nil); len(end) > 0 {
 		_, err := c.Conn.Write(end)
+		c.ended.Store(err == nil)
 		return err
 	}
 	if half, ok := c.Conn.(Conn); ok {
@@ -199,20 +215,39 @@ func (c *SealedConn) NetConn() net.Conn { return c.Conn }
 
 // SetLinger is the socket's. With 0, Close becomes an abort.
 func (c *SealedConn) SetLinger(sec int) error {
+	var err error
 	if s, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
-		return s.SetLinger(sec)
+		err = s.SetLinger(sec)
 	}
-	return nil
+	if sec == 0 && c.gone.CompareAndSwap(false, true) {
+		close(c.aborted)
+	}
+	return err
 }
 
-// Close closes the connection below.
-func (c *SealedConn) Close() error {
-	err := net.ErrClosed
-	c.close.Do(func() {
-		if c.OnClose != nil {
-			c.OnClose()
+// outlast waits until the peer has all, if that is worth it.
+func (c *SealedConn) outlast() {
+	if c.Arrived == nil || !c.ended.Load() {
+		return
+	}
+	start := time.Now()
+	for wait := 5 * time.Millisecond; !c.Arrived() && time.Since(start) < outlastTime; wait = min(2*wait, time.Second) {
+		select {
+		case <-c.aborted:
+			return
+		case <-time.After(wait):
 		}
-		err = c.Conn.Close()
-	})
-	return err
+	}
+}
+
+// Close closes the connection below, when the peer has all.
+func (c *SealedConn) Close() error {
+	if !c.closed.CompareAndSwap(false, true) {
+		return net.ErrClosed
+	}
+	c.outlast()
+	if c.OnClose != nil {
+		c.OnClose()
+	}
+	return c.Conn.Close()
 }
