@@ -92,9 +92,13 @@ func (l *SessionList) askFlags() {
 	for i := range l.List {
 		for j := range l.List[i].Subflows {
 			f := &l.List[i].Subflows[j]
-			pair := diag.Pair{Local: netip.MustParseAddrPort(f.Local), Remote: netip.MustParseAddrPort(f.Remote)}
-			port := pair.Remote.Port()
-			if known[port] == nil {
+			local, lerr := netip.ParseAddrPort(f.Local)
+			remote, rerr := netip.ParseAddrPort(f.Remote)
+			if lerr != nil || rerr != nil {
+				continue
+			}
+			pair, port := diag.Pair{Local: local, Remote: remote}, remote.Port()
+			if _, asked := known[port]; !asked {
 				known[port], _ = diag.Subflows(port) // where it fails, roles have to do
 			}
 			if flags, ok := known[port][pair]; ok {
