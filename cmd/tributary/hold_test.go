@@ -38,20 +38,27 @@ func (s *script) hold(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// session FILE TO BYTES LINK... wants one session to TO in a list of sessions, that
-// has carried so many bytes down, over an established subflow on each of the links.
+// session ADDR:PORT FILE TO BYTES LINK... wants one session to TO in the gateway's list,
+// which it writes to a file, that has carried so many bytes down, over an established
+// subflow on each of the links. A session's bytes are counted a moment after they came.
 func (s *script) session(ts *testscript.TestScript, neg bool, args []string) {
 	var l gateway.SessionList
-	text := ts.ReadFile(args[0])
-	ts.Check(json.Unmarshal([]byte(text), &l))
+	var text string
 	var least, sum uint64
-	fmt.Sscan(args[2], &least)
+	fmt.Sscan(args[3], &least)
+	eventually(ts, "a session has carried "+args[3]+" bytes", func() bool {
+		l = gateway.SessionList{}
+		s.ask(ts, false, []string{args[0], "/api/sessions", args[1]})
+		text = ts.ReadFile(args[1])
+		ts.Check(json.Unmarshal([]byte(text), &l))
+		return len(l.List) != 1 || uint64(l.List[0].BytesDown) >= least
+	})
 	if len(l.List) != 1 || l.Open != 1 || l.LeftOut != 0 {
 		ts.Fatalf("want one session in\n%s", text)
 	}
 	got := l.List[0]
-	if got.To != args[1] || got.State != "open" || got.Inbound != "http" || got.MPTCP != "ok" || got.ID <= 1 || got.AgeS <= 0 {
-		ts.Fatalf("want an open session to %s in\n%s", args[1], text)
+	if got.To != args[2] || got.State != "open" || got.Inbound != "http" || got.MPTCP != "ok" || got.ID <= 1 || got.AgeS <= 0 {
+		ts.Fatalf("want an open session to %s in\n%s", args[2], text)
 	}
 	if client, err := netip.ParseAddrPort(got.Client); err != nil || !client.Addr().IsLoopback() {
 		ts.Fatalf("client %q", got.Client)
@@ -65,7 +72,7 @@ func (s *script) session(ts *testscript.TestScript, neg bool, args []string) {
 		sum += f.BytesDown
 	}
 	slices.Sort(links) // the connection may have begun over any of them
-	if want := strings.Join(args[3:], " "); strings.Join(links, " ") != want {
+	if want := strings.Join(args[4:], " "); strings.Join(links, " ") != want {
 		ts.Fatalf("subflows over %q, want %q in\n%s", links, want, text)
 	}
 	// The kernel's counts have TLS and the server's head in them, and what went twice.
