@@ -104,6 +104,7 @@ const (
 	Far       Reason = "far"        // backup: the links before it have room, and all would wait for it
 	Harmful   Reason = "harmful"    // backup, or out for a moment: the bundle was slower with it
 	Tiny      Reason = "tiny"       // backup: too slow beside the others to be of use
+	Unheard   Reason = "unheard"    // out for a moment: it has just come, and another link is known already
 	Dead      Reason = "dead"       // out: nothing comes through
 	Unusable  Reason = "unusable"   // out: the kernel knows no way over it
 	SetOff    Reason = "off"        // out: its mode is off

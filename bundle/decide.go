@@ -21,6 +21,8 @@ type Mind struct {
 // A memory is what is remembered of a link.
 type memory struct {
 	part      Part
+	up        bool                      // the kernel could use it at the last look
+	came      time.Duration             // since when, if so
 	turned    time.Duration             // when its role last changed
 	far       string                    // in what it is far, in words; "" if it is not
 	peak      [directions]peak          // the most it carried of late
@@ -72,6 +74,11 @@ func (m *Mind) follow(b *Bundle) {
 		if m.links[o.Link] = was[o.Link]; m.links[o.Link] == nil {
 			m.links[o.Link] = &memory{turned: b.At}
 		}
+		k := m.links[o.Link]
+		if o.Up && !k.up {
+			k.came = b.At
+		}
+		k.up = o.Up
 	}
 }
 
@@ -118,6 +125,8 @@ func (m *Mind) play(b *Bundle, o *Observation, t tier, carry []string) Part {
 		return out(Unusable, "")
 	case o.Health == health.Dead:
 		return out(Dead, o.Why)
+	case m.unheard(b, o):
+		return out(Unheard, o.Why)
 	case t == last && len(carry) == 0:
 		return full(Alone, "no better link works")
 	case t == last && o.Mode == link.Backup:
@@ -169,13 +178,14 @@ func (m *Mind) least(b *Bundle, t tier, parts map[string]Part) (best string) {
 
 // again returns when to look again.
 func (m *Mind) again(b *Bundle) time.Duration {
-	flows, waits, many := false, false, 0
+	flows, waits, news, many := false, false, false, 0
 	for i := range b.Links {
 		o := &b.Links[i]
 		k := m.links[o.Link]
 		if m.tierOf(o) == none {
 			continue
 		}
+		news = news || m.unheard(b, o)
 		if k.part.Role == link.Full {
 			many++
 		}
@@ -184,7 +194,7 @@ func (m *Mind) again(b *Bundle) time.Duration {
 			k.conduct.state == judged || k.conduct.state == trying
 	}
 	// While more is wanted of several links, one of them may block the others.
-	if flows && (waits || many > 1 && m.wanting != [directions]time.Duration{}) {
+	if news || flows && (waits || many > 1 && m.wanting != [directions]time.Duration{}) {
 		return Soon
 	}
 	return usually
