@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -216,6 +215,7 @@ func (g *Gateway) followLinks(ctx context.Context) {
 	}
 	// The kernel needs a moment to join a new link to living connections.
 	rejoined := time.NewTimer(0).C
+	var back arrivals
 	for {
 		changed := g.config.Links.Changed()
 		select {
@@ -223,11 +223,12 @@ func (g *Gateway) followLinks(ctx context.Context) {
 			return
 		case <-changed:
 			rejoined = time.After(rejoinTime)
-			g.pool.check(func(c *relayConn) (have, want int) {
-				have, _ = g.subflows(c)
-				return have, have // who lacks a link is not to be judged yet
-			})
+			back.note(g.config.Links.Links())
+			g.pool.glance(g.subflows)
 		case <-rejoined:
+			if back.take() {
+				g.pool.scout()
+			}
 			g.pool.check(g.subflows)
 			g.pool.each(g.reportTrials)
 		}
@@ -246,8 +247,7 @@ func (g *Gateway) subflows(c *relayConn) (have, want int) {
 	}
 	have = established(full)
 	to, _ := netip.ParseAddrPort(c.RemoteAddr().String())
-	now, _ := g.upstream.expected(to, full)
-	want = len(slices.DeleteFunc(now, g.onTrial))
+	want = g.upstream.wants(c, to, full, g.passage.Trial)
 	if !full.Fallback {
 		return have, want
 	}

@@ -186,13 +186,9 @@ func (g *Gateway) reportTrials(c *relayConn) {
 	}
 	to, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	now, _ := g.upstream.expected(to, full)
-	now = slices.DeleteFunc(now, func(s source) bool { return !g.onTrial(s) })
+	now = slices.DeleteFunc(now, func(s source) bool { return !g.passage.Trial(s.addr) || !rejoins(s.addr, to) })
 	g.upstream.reportMissing(to, full, now)
 }
-
-// onTrial reports whether a link is tried that let nothing join: living connections show
-// what becomes of that, and none is replaced because it lacks that link.
-func (g *Gateway) onTrial(s source) bool { return g.passage.Trial(s.addr) }
 
 // each calls f for every warm connection.
 func (p *pool) each(f func(*relayConn)) {

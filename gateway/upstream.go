@@ -115,6 +115,8 @@ type upstream struct {
 
 	raced, won atomic.Int64 // requests that had a rival, and those that it won
 
+	announcer atomic.Uint64 // the run of the relay that was last seen to announce an address
+
 	lastGood atomic.Pointer[[]netip.Addr] // used when the relay's name cannot be resolved
 }
 
@@ -213,6 +215,7 @@ func (u *upstream) waitJoined(ctx context.Context, conn *relayConn) {
 	for late := false; ; {
 		full, err := mptcp.FullInfo(conn.socket)
 		now, later := u.expected(to, full)
+		u.hears(conn, full)
 		if err != nil || established(full) >= len(now)+len(later) {
 			return
 		}

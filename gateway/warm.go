@@ -126,8 +126,8 @@ func (w *warmConn) release() bool {
 	return w.SetReadDeadline(time.Time{}) == nil
 }
 
-// best takes out a connection that has all its subflows, or else the oldest. There
-// must be one. Of several, it is one whose first subflow is over the best link; of
+// best takes out a connection that has all its subflows and is not to be replaced, or
+// else the oldest. There must be one. Of several, it is one whose first subflow is over the best link; of
 // these, one with nothing on its way, for the kernel sends beside that by another
 // link; of these, the one that a request has left last, for its congestion windows
 // are grown; or else the oldest, which has the least time left.
@@ -144,7 +144,7 @@ func (p *pool) best() *warmConn {
 	}
 	i := -1
 	for j, w := range p.idle {
-		if !w.lacking && (i < 0 || better(w, p.idle[i])) {
+		if !w.lacking && !w.renew && (i < 0 || better(w, p.idle[i])) {
 			i = j
 		}
 	}
@@ -209,9 +209,9 @@ func firstAddr(c *relayConn) (a netip.Addr) {
 // wear notes when a connection has lost a subflow although no link has changed:
 // somebody on the way has forgotten it. The path manager does not open it again.
 func (p *pool) wear(w *warmConn) {
-	have, _ := p.subflows(w.relayConn)
+	have, want := p.subflows(w.relayConn)
 	if have >= w.subflows {
-		w.missed = 0
+		w.missed, w.lacking = 0, w.lacking && have < want // what was late may have come
 		return
 	}
 	if w.missed++; w.missed < wornLooks {
@@ -314,9 +314,24 @@ func (p *pace) allows(now time.Time) bool {
 func (p *pool) check(subflows func(*relayConn) (have, want int)) {
 	p.sweep(func(w *warmConn) bool {
 		have, want := subflows(w.relayConn)
-		w.lacking, w.subflows, w.missed, w.first = have < want, have, 0, p.first(w.relayConn)
-		return have == 0
+		w.lacking = have < want
+		return p.bare(w, have)
 	})
+}
+
+// glance does the same right after a change: who lacks a link since then is not to be
+// judged yet, and who lacked one before still does.
+func (p *pool) glance(subflows func(*relayConn) (have, want int)) {
+	p.sweep(func(w *warmConn) bool {
+		have, _ := subflows(w.relayConn)
+		return p.bare(w, have)
+	})
+}
+
+// bare takes down how many subflows a connection has now, and reports whether it has none.
+func (p *pool) bare(w *warmConn, have int) bool {
+	w.subflows, w.missed, w.first = have, 0, p.first(w.relayConn)
+	return have == 0
 }
 
 // sweep drops the connections that are dead, and has others made at once.

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -72,10 +73,14 @@ func (t *trial) loseFamily(ctx context.Context, name string) error {
 	silence := func(on bool) func() error {
 		return func() error { link.Silence(on); return nil }
 	}
+	page := make(chan error, 1)
+	go func() { page <- t.page(ctx, 3500*time.Millisecond) }()
 	p, err := t.pull(ctx, pull{link: name, lose: silence(true), mend: silence(false), at: 2 * time.Second, back: 5 * time.Second, bytes: familiesBytes})
+	pageErr := <-page
 	if err != nil {
 		return err
 	}
+	t.check(name+" silent: other requests work", pageErr == nil, "%v", orOK(pageErr))
 	t.check(name+" silent: the download is whole", p.complete, "%v", orOK(p.err))
 	t.figure(name+" silent: longest gap", ms(p.GapBetween(p.lost, p.back).Length), "ms", atMost(familiesGapMs))
 	t.figure(name+" is back: longest gap", ms(p.GapAfter(p.back).Length), "ms", nil)
@@ -99,4 +104,27 @@ func (t *trial) loseFamily(ctx context.Context, name string) error {
 	t.figure(name+" is back: brought by it, of a new download", float64(brought)/15e4, "%", nil)
 	t.check(name+" is back: new connections use it", brought > 1e6, "%d bytes", brought)
 	return nil
+}
+
+// page sends requests side by side, after a while: the connections that the gateway makes
+// in their place begin as the links are then.
+func (t *trial) page(ctx context.Context, after time.Duration) error {
+	if err := sleep(ctx, after); err != nil {
+		return err
+	}
+	const requests = 12
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	errs := make(chan error, requests)
+	for range requests {
+		go func() {
+			_, err := Download(ctx, t.through(bytesURL(20_000), 0))
+			errs <- err
+		}()
+	}
+	var all error
+	for range requests {
+		all = errors.Join(all, <-errs)
+	}
+	return all
 }

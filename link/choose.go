@@ -111,23 +111,27 @@ const (
 	// other links' queues ran over now and then (measured, 1 MB answers).
 	pathUnsent = "net/ipv4/tcp_notsent_lowat"
 	mostUnsent = 128 << 10
+	// pathAnnounce is after how many seconds an address is announced again that was not
+	// acknowledged, three times at most: TCP does not repeat a packet without data.
+	pathAnnounce = "net/mptcp/add_addr_timeout"
+	mostAnnounce = 1
 )
 
 // sysctlPaths are those read at every observation, besides rp_filter.
-var sysctlPaths = [...]string{pathBlackhole, pathSynRetrans, pathClose, pathRmem, pathWmem, pathUnsent, pathFilter("all")}
+var sysctlPaths = [...]string{pathBlackhole, pathSynRetrans, pathClose, pathRmem, pathWmem, pathUnsent, pathAnnounce, pathFilter("all")}
 
 // pathFilter is the reverse path filter of a device or of "all"; the larger of
 // both counts (ip-sysctl.rst).
 func pathFilter(dev string) string { return "net/ipv4/conf/" + dev + "/rp_filter" }
 
 // wantedSysctls returns the settings to change. Values are raised, never
-// lowered, save the blackhole time-out, where 0 is the strongest, and the limit of
-// what is not sent. What the kernel does not have is left out.
+// lowered, save the blackhole time-out, where 0 is the strongest, the limit of
+// what is not sent and the wait of announcements. What the kernel does not have is left out.
 //
 // tcp_slow_start_after_idle stays as it is: it would change every TCP connection of
 // the host, and a gateway sends little. A relay opens no MPTCP connections, so
 // those that are about opening them stay too.
-func wantedSysctls(have map[string]string, links []*candidate, relay bool) (set []sysctl) {
+func wantedSysctls(have map[string]string, links []*candidate, relay, announces bool) (set []sysctl) {
 	if v, ok := have[pathBlackhole]; ok && v != "0" && !relay {
 		set = append(set, sysctl{pathBlackhole, "0"})
 	}
@@ -154,8 +158,14 @@ func wantedSysctls(have map[string]string, links []*candidate, relay bool) (set 
 	least(pathClose, leastClose)
 	least(pathRmem, leastFirst, leastBytes)
 	least(pathWmem, leastBytes)
-	if n, err := strconv.ParseUint(have[pathUnsent], 10, 64); err == nil && n > mostUnsent {
-		set = append(set, sysctl{pathUnsent, strconv.Itoa(mostUnsent)})
+	most := func(path string, want uint64) {
+		if n, err := strconv.ParseUint(have[path], 10, 64); err == nil && n > want {
+			set = append(set, sysctl{path, strconv.FormatUint(want, 10)})
+		}
+	}
+	most(pathUnsent, mostUnsent)
+	if announces {
+		most(pathAnnounce, mostAnnounce)
 	}
 	for _, c := range links {
 		// Strict filtering (1) drops answers that a later rule of somebody else sends

@@ -104,7 +104,7 @@ func (pl *planner) plan(o *observed) *plan {
 		p.announce(o)
 	}
 	p.limits = wantedLimits(o.base, inUse, apart)
-	p.sysctls = wantedSysctls(o.sysctls, links, pl.relay)
+	p.sysctls = wantedSysctls(o.sysctls, links, pl.relay, pl.announces)
 	for _, c := range links {
 		p.links = append(p.links, c.Link)
 	}

@@ -337,8 +337,12 @@ func TestSettingsAreNeverLowered(t *testing.T) {
 		pathFilter("all"): "1", pathFilter("a"): "2", pathFilter("b"): "0",
 	}
 	links := []*candidate{{Link: Link{Name: "a", Table: 1}}, {Link: Link{Name: "b", Table: 2}}, {Link: Link{Name: "c"}}}
-	if got := wantedSysctls(have, links, false); len(got) != 1 || got[0] != (sysctl{pathFilter("b"), "2"}) {
+	if got := wantedSysctls(have, links, false, false); len(got) != 1 || got[0] != (sysctl{pathFilter("b"), "2"}) {
 		t.Errorf("%v", got)
+	}
+	have[pathAnnounce] = "120"
+	if got := wantedSysctls(have, nil, true, true); len(got) != 1 || got[0] != (sysctl{pathAnnounce, "1"}) {
+		t.Errorf("a relay that announces: %v", got)
 	}
 	if s := (sysctl{pathFilter("eth0.7"), "2"}).line(""); s != "sysctl -w net.ipv4.conf.eth0/7.rp_filter=2" {
 		t.Error(s)
