@@ -100,7 +100,7 @@ var largePackages = map[string]struct {
 	"mptcp":         {1550, "a connection, what the kernel tells of it, and its buffers, which follow from that"},
 	"relay":         {1600, "sessions, Shadowsocks, probes and identity are one server: its parts are of no use alone"},
 	"health":        {1650, "a link's record, its pace and its verdict know each other; knocks and ports are in both"},
-	"link":          {3100, "observation, plan, steps and journal name each other's types throughout"},
+	"link":          {3110, "observation, plan, steps and journal name each other's types throughout"},
 	"gateway":       {5800, "one loop from client to relay; the pool, the cold ways, the early answers and the links meet in it"},
 }
 

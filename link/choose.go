@@ -124,9 +124,9 @@ var sysctlPaths = [...]string{pathBlackhole, pathSynRetrans, pathClose, pathRmem
 // both counts (ip-sysctl.rst).
 func pathFilter(dev string) string { return "net/ipv4/conf/" + dev + "/rp_filter" }
 
-// wantedSysctls returns the settings to change. Values are raised, never
-// lowered, save the blackhole time-out, where 0 is the strongest, the limit of
-// what is not sent and the wait of announcements. What the kernel does not have is left out.
+// wantedSysctls returns the settings to change. Values are raised, never lowered, save
+// the blackhole time-out, where 0 is the strongest, and those that are limits. What the
+// kernel does not have is left out.
 //
 // tcp_slow_start_after_idle stays as it is: it would change every TCP connection of
 // the host, and a gateway sends little. A relay opens no MPTCP connections, so

@@ -81,12 +81,15 @@ func (m *Manager) remind() error {
 	return nil
 }
 
-// turns notes when an endpoint's part changes.
+// turns notes when an endpoint's part changes. With the endpoint those subflows end that
+// may not know of it.
 func (m *Manager) turns(s step) {
-	if e, ok := s.item.(endpoint); ok && s.verb == verbChange {
+	if e, ok := s.item.(endpoint); ok {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		maps.DeleteFunc(m.turned, func(_ netip.Addr, t turn) bool { return time.Since(t.at) >= joinTime })
-		m.turned[e.addr] = turn{at: time.Now()}
+		maps.DeleteFunc(m.turned, func(a netip.Addr, t turn) bool { return a == e.addr || time.Since(t.at) >= joinTime })
+		if s.verb == verbChange {
+			m.turned[e.addr] = turn{at: time.Now()}
+		}
 	}
 }

@@ -81,5 +81,23 @@ func TestRemind(t *testing.T) {
 		if got := remind("100.64.3.9"); got != "" {
 			t.Errorf("it has no endpoint: %q", got)
 		}
+		parts = map[string]Part{"wwan0": {Role: Full}}
+		if err := m.Steer(parts); err != nil {
+			t.Fatal(err)
+		}
+		k.steps()
+		if err := m.Steer(map[string]Part{"wwan0": {Role: Standby}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, role := range []Role{Out, Standby} {
+			parts = map[string]Part{"wwan0": {Role: role}}
+			if err := m.Steer(parts); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.steps()
+		if got := remind("100.64.3.9"); got != "" {
+			t.Errorf("it began as it is now: %q", got)
+		}
 	})
 }

@@ -150,7 +150,7 @@ func (k *trimmed) trim(c *net.TCPConn, now time.Time) {
 	if err != nil || full.Fallback {
 		return
 	}
-	want := sendBuffer(full.Subflows, k.room(full.Subflows))
+	want := sendBuffer(withoutStarts(full.Subflows), k.room(full.Subflows))
 	if k.pauses++; want < k.set && pausing(full.Subflows) && k.pauses <= pauseLooks {
 		return
 	}
