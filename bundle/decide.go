@@ -37,6 +37,11 @@ type memory struct {
 // first one may take after a session has begun.
 const Soon = 250 * time.Millisecond
 
+// quickly is that time while links carry all they can: one of several may stop and hold
+// up the rest, or another has to open, and each tenth of a second counts. Whoever looks may take more
+// time, where a look costs much.
+const quickly = 100 * time.Millisecond
+
 // usually is the time between two looks.
 const usually = time.Second
 
@@ -178,7 +183,7 @@ func (m *Mind) least(b *Bundle, t tier, parts map[string]Part) (best string) {
 
 // again returns when to look again.
 func (m *Mind) again(b *Bundle) time.Duration {
-	flows, waits, news, many := false, false, false, 0
+	flows, waits, news, many, busy := false, false, false, 0, false
 	for i := range b.Links {
 		o := &b.Links[i]
 		k := m.links[o.Link]
@@ -189,12 +194,15 @@ func (m *Mind) again(b *Bundle) time.Duration {
 		if k.part.Role == link.Full {
 			many++
 		}
+		busy = busy || k.full[down] || k.full[up]
 		flows = flows || o.Sub.Down+o.Sub.Up >= someRate
 		waits = waits || m.tierOf(o).opens() && !k.overflow.open || ails(o) && k.part.Role == link.Full ||
 			k.conduct.state == judged || k.conduct.state == trying
 	}
-	// While more is wanted of several links, one of them may block the others.
-	if news || flows && (waits || many > 1 && m.wanting != [directions]time.Duration{}) {
+	switch {
+	case flows && (busy && (waits || many > 1) || many > 1 && m.wanting != [directions]time.Duration{}):
+		return quickly
+	case news || flows && waits:
 		return Soon
 	}
 	return usually

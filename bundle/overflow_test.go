@@ -146,3 +146,37 @@ func TestOverflowAnotherWay(t *testing.T) {
 	}
 	w.expect("it is not needed", "dsl full, lte backup")
 }
+
+// A queue of 3 ms is one if other probes wait longer, and the link carries the most it
+// ever did.
+func TestOverflowShortQueue(t *testing.T) {
+	for _, c := range []struct {
+		low, rtt time.Duration
+		rate     float64
+		opens    bool
+	}{
+		{43 * ms, 60 * ms, 30, true},
+		{43 * ms, 45 * ms, 30, false},
+		{41 * ms, 60 * ms, 30, false},
+		{43 * ms, 60 * ms, 27, false},
+	} {
+		w := newWorld(t, dsl(), lte(link.Overflow))
+		w.demand = 100
+		w.run(5 * time.Second)
+		w.demand = 10
+		w.run(time.Minute)
+		w.expect("dsl is enough", "dsl full, lte backup")
+		w.demand = c.rate
+		for range 5 {
+			w.now += Soon
+			w.flow()
+			b := w.observe(Soon)
+			p := &b.Links[0].Probes
+			p.Low, p.RTT = c.low, c.rtt
+			w.parts, _ = w.mind.Decide(b)
+		}
+		if got := w.parts["lte"].Role == link.Full; got != c.opens {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}

@@ -15,6 +15,12 @@ const (
 	standingLeast = 5 * time.Millisecond
 	standingPart  = 8
 
+	// A short queue stands if the quickest probe waits shortPart of that, the others wait
+	// clearly longer, and the link carries mostPart of the most it did: so it is with BBR
+	// in its first second, 3 to 4 ms.
+	shortPart = 0.5
+	mostPart  = 0.95
+
 	// waitingBytes are more than what waits while a link has room.
 	waitingBytes = 48 << 10
 
@@ -68,7 +74,7 @@ func (m *Mind) isFull(b *Bundle, o *Observation, d int, rate float64) bool {
 	if !o.Up || rate < someRate || rate < fullPart*k.room[d] {
 		return false
 	}
-	stands := stands(o)
+	stands := stands(o, 1) || stands(o, shortPart) && loaded(o) && m.rate(b.At, 2*Soon, d, o.Link) >= mostPart*k.peak[d].max()
 	backlog := b.Backlog >= waitingBytes && m.rate(b.At, rateSpan, up, o.Link) >= someRate
 	if d == up {
 		// BBR sends next to nothing for 200 ms every 10 s, and then there is a backlog too.
@@ -79,14 +85,14 @@ func (m *Mind) isFull(b *Bundle, o *Observation, d int, rate float64) bool {
 		return false
 	}
 	if deaf(o) {
-		return rate >= 0.95*k.peak[down].max() // it may be; more will show
+		return rate >= mostPart*k.peak[down].max() // it may be; more will show
 	}
 	return stands
 }
 
-// stands reports whether a queue stands before a link.
-func stands(o *Observation) bool {
-	return o.Probes.Standing() >= max(standingLeast, o.Probes.Min/standingPart)
+// stands reports whether a queue stands before a link, or that part of one.
+func stands(o *Observation, part float64) bool {
+	return o.Probes.Standing().Seconds() >= part*max(standingLeast, o.Probes.Min/standingPart).Seconds()
 }
 
 // deaf reports whether probes say nothing of a link.

@@ -30,15 +30,15 @@ const (
 // others go on, for as long as there is memory for what comes over them, and only here
 // packets wait. The best of the others alone carries most.
 func (m *Mind) stops(b *Bundle, o *Observation, others []string, d int, most float64) bool {
-	if o.Probes.Min == 0 || 3*o.Probes.Min > suddenSpan || m.settled(b.At) < 2*time.Second || !stands(o) {
+	if o.Probes.Min == 0 || 3*o.Probes.Min > suddenSpan || m.settled(b.At) < 2*time.Second || !stands(o, 1) {
 		return false
 	}
 	was := m.earlier(b.At, func(p *moment) float64 { return p.links[o.Link][d] })
 	if was < slowPart*most || m.rate(b.At, suddenSpan, d, o.Link) >= stopPart*was {
 		return false
 	}
-	// What came over the others meanwhile lies here.
-	if d == down && (float64(b.Held) < most*suddenSpan.Seconds()/2 || m.rate(b.At, suddenSpan, d, others...) < most/2) {
+	// What came over the others meanwhile lies here, until the relay may send no more.
+	if d == down && (float64(b.Held) < most*suddenSpan.Seconds()/2 || m.rate(b.At, suddenSpan, d, others...) < most/4) {
 		return false
 	}
 	return m.good(b.At, suddenSpan, d) < blockPart*most && m.waited(b.At, suddenSpan, d)

@@ -25,6 +25,7 @@ func TestSudden(t *testing.T) {
 	}{
 		{"throttled", 60 * ms, []look{{27, 3, 6, 900, 135 * ms}}, true},
 		{"throttled in the middle of a look", 60 * ms, []look{{28, 12, 25, 500, 130 * ms}, {27, 0.7, 1, 1300, 135 * ms}}, true},
+		{"throttled, and the relay may send no more", 60 * ms, []look{{28, 12, 25, 430, 123 * ms}, {10, 0.1, 0.1, 550, 123 * ms}}, true},
 		{"BBR looks for the least round trip", 60 * ms, []look{{28, 2, 28, 60, 61 * ms}}, false},
 		{"a packet is lost", 60 * ms, []look{{28, 17, 4, 1200, 130 * ms}}, false},
 		{"less is wanted", 60 * ms, []look{{9, 3, 10, 10, 61 * ms}}, false},
@@ -96,5 +97,25 @@ func TestTinySoon(t *testing.T) {
 	}
 	if n := len(w.log); n != 2 {
 		t.Error(n, w.story())
+	}
+}
+
+// While links carry all they can the next look comes soon.
+func TestLooksQuickly(t *testing.T) {
+	w := newWorld(t, dsl(), lte(link.On))
+	w.demand = 20
+	w.run(3 * time.Second)
+	if w.wait != usually {
+		t.Error(w.wait)
+	}
+	w.demand = 100
+	w.run(3 * time.Second)
+	if w.wait != quickly {
+		t.Error(w.wait)
+	}
+	w.lines[1].dead = true
+	w.run(3 * time.Second)
+	if w.wait != usually {
+		t.Error(w.wait)
 	}
 }

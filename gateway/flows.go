@@ -52,6 +52,7 @@ type followed struct {
 	lost        uint64           // bytes received by subflows that ended
 	got         uint64           // bytes received in their order, at the last look
 	came, twice uint64           // bytes received by all subflows, and those of them that came before; then
+	moved       time.Time        // when one of these was last seen to change
 
 	pulse   pulse
 	skipped int // samples, because it was at rest

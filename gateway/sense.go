@@ -17,6 +17,9 @@ type tally struct {
 	unsent                uint64
 }
 
+// restSpan is for how long nothing may come while something is waited for. Chosen by us.
+const restSpan = 200 * time.Millisecond
+
 // A senses gathers, from what is sampled anyway, what decides which part each link
 // plays.
 type senses struct {
@@ -70,7 +73,9 @@ func (s *senses) whole(known *followed, now mptcp.Connection, came, unacked uint
 	// What was received twice counts twice in came, once in the connection, and so looks
 	// held for ever.
 	waits := came - min(came, now.BytesReceived)
-	if now.BytesReceived == known.got && came == known.came {
+	if now.BytesReceived != known.got || came != known.came {
+		known.moved = time.Now()
+	} else if time.Since(known.moved) >= restSpan {
 		known.twice = waits // nothing moves: nothing is waited for
 	}
 	known.got, known.came, known.twice = now.BytesReceived, came, min(known.twice, waits)

@@ -48,3 +48,21 @@ func TestSensesOfAMoment(t *testing.T) {
 		}
 	}
 }
+
+// What came twice is told from what waits when nothing has come for a while; until then
+// it waits, however often somebody looks.
+func TestSensesHeld(t *testing.T) {
+	s, known := senses{looking: true}, &followed{}
+	held := func() uint64 {
+		s.held = 0
+		s.whole(known, mptcp.Connection{BytesReceived: 3000}, 9000, 0)
+		return s.held
+	}
+	if a, b := held(), held(); a != 6000 || b != 6000 {
+		t.Error(a, b)
+	}
+	known.moved = known.moved.Add(-restSpan)
+	if n := held(); n != 0 {
+		t.Error(n)
+	}
+}
