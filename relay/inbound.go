@@ -67,10 +67,12 @@ func (r *Relay) attend(live context.Context, v *visitor, request func(*visitor) 
 	socket, ok := v.conn.(*net.TCPConn)
 	if ok {
 		r.trimmer.Add(socket)
+		r.stale.Add(socket)
 	}
 	r.sessions.Serve(ctx, req, func() {
 		if ok {
 			r.trimmer.Remove(socket)
+			r.stale.Remove(socket)
 		}
 		if v.free.Swap(false) {
 			go r.attend(live, v, (*visitor).next, ended) // not on this stack, which may be the last one's

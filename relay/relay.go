@@ -23,6 +23,7 @@ import (
 	"tributary/account"
 	"tributary/egress"
 	"tributary/mptcp"
+	"tributary/mptcp/stale"
 	"tributary/proto/join"
 	"tributary/proto/socks"
 	"tributary/proxy"
@@ -89,6 +90,7 @@ type Relay struct {
 	flows    *flows
 	probes   *probes
 	trimmer  mptcp.Trimmer // so that a lost link's bytes wait behind little
+	stale    stale.Ender   // so that they do not wait for a link that is back
 }
 
 // New makes keys if there are none and binds the ports. It fails loudly; a Relay
@@ -231,6 +233,7 @@ func (r *Relay) Serve(ctx context.Context) error {
 	defer helpers.Wait()
 	defer end()
 	helpers.Go(func() { r.trimmer.Run(live) })
+	helpers.Go(func() { r.stale.Run(live, r.config.Log) })
 	if err := r.acceptAll(ctx, live, &open); ctx.Err() == nil {
 		return err
 	}

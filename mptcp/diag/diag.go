@@ -24,3 +24,8 @@ type Pair struct{ Local, Remote netip.AddrPort }
 // who have CAP_NET_ADMIN, and nothing is found then. It takes some milliseconds for a
 // thousand.
 func Subflows(port uint16) (map[Pair]Flags, error) { return subflows(port) }
+
+// End ends a subflow at once (SOCK_DESTROY), which tells the other end by a reset: what
+// is on its way over it is sent again over the others. It needs CAP_NET_ADMIN, and a
+// kernel with CONFIG_INET_DIAG_DESTROY.
+func End(p Pair) error { return end(p) }
