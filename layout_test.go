@@ -98,7 +98,8 @@ var largePackages = map[string]struct {
 }{
 	"cmd/tributary": {3600, "one file per sub-command; they share next to nothing"},
 	"lab":           {13500, "an instrument: emulator, hosts, final server and scenarios stay behind one door"},
-	"mptcp":         {1550, "a connection, what the kernel tells of it, and its buffers, which follow from that"},
+	"mptcp":         {1650, "a connection, what the kernel tells of it, and its buffers, which follow from that"},
+	"splice":        {1550, "a pair of streams, and what carries their bytes: bare, in TLS, framed, sealed"},
 	"relay":         {1600, "sessions, Shadowsocks, probes and identity are one server: its parts are of no use alone"},
 	"health":        {1650, "a link's record, its pace and its verdict know each other; knocks and ports are in both"},
 	"link":          {3110, "observation, plan, steps and journal name each other's types throughout"},

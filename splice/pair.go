@@ -49,12 +49,21 @@ func (p *Pair) Run(ctx context.Context) error {
 	}
 
 	upDone := make(chan error, 1)
-	go func() { upDone <- p.direction("client", p.Client, "server", p.Server, &p.up) }()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		err := p.direction("client", p.Client, "server", p.Server, &p.up)
+		upDone <- err
+		if c, ok := p.Client.(*net.TCPConn); ok && err == nil {
+			watchGone(c, p.abort)
+		}
+	}()
 	downErr := p.direction("server", p.Server, "client", p.Client, &p.down)
 	upErr := <-upDone
 
 	p.Client.Close()
 	p.Server.Close()
+	<-watched
 	switch {
 	case idle.Load():
 		return ErrIdle

@@ -182,6 +182,29 @@ func TestResetArrivesAsReset(t *testing.T) {
 	})
 }
 
+// A client that has ended its sending and goes away is not waited for, though the server
+// says nothing.
+func TestHalfClosedClientThatGoesEndsThePair(t *testing.T) {
+	client, near := socketPair(t, false)
+	far, server := socketPair(t, false)
+	done := make(chan error, 1)
+	go func() { done <- (&Pair{Client: near, Server: far}).Run(t.Context()) }()
+	client.CloseWrite()
+	if _, err := server.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatal(err)
+	}
+	client.SetLinger(0)
+	client.Close() // with a reset
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("it ended in good order")
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the pair goes on without its client")
+	}
+}
+
 func TestEndOfTCPInsideTLSIsAReset(t *testing.T) {
 	ci, client := bareLeg(false)(t)
 	si, server := tlsLeg(false)(t)
