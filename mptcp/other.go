@@ -57,6 +57,7 @@ func quiet(*net.TCPConn) bool                  { return true }
 func setCongestion(*net.TCPConn, string) error { return errHere("congestion control") }
 func canTrim() bool                            { return false }
 func setSendBuffer(*net.TCPConn, int) error    { return errHere("send buffers") }
+func unclog(*net.TCPConn)                      {}
 func renewCongestion(*net.TCPConn) error       { return nil }
 func chooseCongestion(int) error               { return nil }
 func newCongestion() (string, error)           { return "", errHere("congestion control") }

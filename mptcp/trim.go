@@ -52,8 +52,8 @@ const (
 // MPTCP level. So two links of 30 and 20 Mbit/s hold half a second each (Linux 6.18).
 // When a link dies, what was on it is sent again behind that queue of the other
 // link, which was most of the gap. A Trimmer measures what the paths hold and sets
-// SO_SNDBUF to a little more: docs/decisions/0008-short-queues.md. The zero Trimmer is
-// ready for use.
+// SO_SNDBUF to a little more: docs/decisions/0008-short-queues.md. Besides, it helps
+// connections whose receive buffer is clogged. The zero Trimmer is ready for use.
 type Trimmer struct {
 	mu    sync.Mutex
 	conns map[*net.TCPConn]*trimmed
@@ -67,6 +67,8 @@ type trimmed struct {
 	lost        map[uint32]losses
 
 	pauses int // looks in a row of which nothing was made
+
+	received uint64 // at the last look
 }
 
 // Losses are what a subflow has lost, by its ID.
@@ -101,12 +103,13 @@ func (t *Trimmer) Remove(c *net.TCPConn) {
 	delete(t.conns, c)
 }
 
-// Run trims until ctx ends. It returns at once where this process may not give
-// connections as large a buffer as the kernel would.
+// Run trims until ctx ends, where this process may give connections as large a buffer as
+// the kernel would, and unclogs. Where there is no MPTCP it returns at once.
 func (t *Trimmer) Run(ctx context.Context) {
-	if !canTrim() {
+	if Supported() != nil {
 		return
 	}
+	trims := canTrim()
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	for {
@@ -114,14 +117,14 @@ func (t *Trimmer) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			t.look(now)
+			t.look(now, trims)
 		}
 	}
 }
 
 // look asks about the connections that are due. Of thousands that takes milliseconds,
 // for which Add and Remove are not to wait.
-func (t *Trimmer) look(now time.Time) {
+func (t *Trimmer) look(now time.Time, trims bool) {
 	due := make(map[*net.TCPConn]*trimmed)
 	t.mu.Lock()
 	for c, k := range t.conns {
@@ -131,17 +134,21 @@ func (t *Trimmer) look(now time.Time) {
 	}
 	t.mu.Unlock()
 	for c, k := range due {
-		k.trim(c, now)
+		i, err := Info(c)
+		if k.next = now.Add(idleEvery); err != nil {
+			continue // plain TCP, or closed meanwhile
+		}
+		if k.stands(i) {
+			unclog(c)
+		}
+		if trims {
+			k.trim(c, i, now)
+		}
 	}
 }
 
-// trim looks at a connection, which may have been closed meanwhile.
-func (k *trimmed) trim(c *net.TCPConn, now time.Time) {
-	k.next = now.Add(idleEvery)
-	i, err := Info(c)
-	if err != nil {
-		return // plain TCP, or closed
-	}
+// trim looks at a connection that sends much.
+func (k *trimmed) trim(c *net.TCPConn, i Connection, now time.Time) {
 	if !k.much(i) || k.sent < trimFrom {
 		return
 	}
