@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"tributary/mptcp"
 )
@@ -37,6 +39,29 @@ func (u *upstream) attempts(addrs []netip.Addr, port uint16, wary bool) (all []a
 		return after(a.from.apart, b.from.apart)
 	})
 	return all
+}
+
+// While no link has an address a request waits for one for so long, as when the provider
+// of the only link that works gives another one, and looks for it so often.
+const (
+	addressTime = 2 * time.Second
+	addressLook = 50 * time.Millisecond
+)
+
+// awaited returns the attempts, none only if there still are none after a while. Nobody
+// waits for a connection for the pool.
+func (u *upstream) awaited(ctx context.Context, addrs []netip.Addr, port uint16, wary bool) []attempt {
+	for end := time.Now().Add(addressTime); ; {
+		all := u.attempts(addrs, port, wary)
+		if len(all) > 0 || !wary || time.Now().After(end) {
+			return all
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(addressLook):
+		}
+	}
 }
 
 // after puts what is true behind what is not.

@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"tributary/mptcp"
 )
@@ -45,6 +48,43 @@ func TestAttempts(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.what, s, c.want)
 		}
 	}
+}
+
+// A request waits a moment for an address of the only link, a connection for the pool does
+// not.
+func TestRequestWaitsForAnAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			wary  bool
+			after time.Duration // when the link has one
+			found bool
+			took  time.Duration
+		}{
+			{true, addressTime / 2, true, addressTime / 2},
+			{true, 2 * addressTime, false, addressTime},
+			{false, addressTime / 2, false, 0},
+			{true, 0, true, 0},
+		} {
+			began := time.Now()
+			a := netip.MustParseAddr("192.0.2.1")
+			u := &upstream{sources: func(v6 bool) []source {
+				if v6 || time.Since(began) < c.after {
+					return nil
+				}
+				return []source{{link: "dsl", addr: a}}
+			}}
+			found := len(u.awaited(t.Context(), []netip.Addr{a}, 1, c.wary)) > 0
+			if took := time.Since(began); found != c.found || took < c.took || took > c.took+2*addressLook {
+				t.Errorf("%+v: found %v after %v", c, found, took)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		u := &upstream{sources: func(bool) []source { return nil }}
+		if began := time.Now(); u.awaited(ctx, nil, 1, true) != nil || time.Since(began) > 0 {
+			t.Error("nobody waits for it any more")
+		}
+	})
 }
 
 // TestExpected sees which links a connection is to have.

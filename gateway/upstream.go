@@ -248,7 +248,7 @@ func (u *upstream) reportMissing(to netip.AddrPort, full mptcp.Full, sources []s
 // is slow, and keeps the first connection that stands. If wary, for a request that
 // waits, all doubtful links come last.
 func (u *upstream) race(ctx context.Context, addrs []netip.Addr, port uint16, wary bool) (net.Conn, error) {
-	attempts := u.attempts(addrs, port, wary)
+	attempts := u.awaited(ctx, addrs, port, wary)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
