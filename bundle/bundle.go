@@ -70,6 +70,7 @@ func (p Probes) Standing() time.Duration { return max(0, p.Low-p.Min) }
 type Subflows struct {
 	Up, Down float64 // bytes of payload per second
 	Loss     float64 // percent of what was sent that had to be sent again
+	Heard    float64 // segments per second that came, those too that wait for a lost one; 0 is not known
 	Queued   uint64  // bytes that wait here to be sent over this link
 	// RTT is the round trip as those see it that sent, and Min their least one; 0 where
 	// none did.

@@ -24,6 +24,7 @@ type moment struct {
 	good     [directions]float64 // bytes per second, as programs get them
 	waiting  [directions]bool    // more was to be had: bytes waited here for others
 	links    map[string][directions]float64
+	heard    map[string]float64 // segments per second
 }
 
 // notice remembers what was measured, if anything was.
@@ -34,9 +35,10 @@ func (m *Mind) notice(b *Bundle) {
 	now := moment{
 		at: b.At, span: b.Span, good: [directions]float64{b.GoodputDown, b.GoodputUp},
 		waiting: [directions]bool{b.Held >= waitingBytes, b.Backlog >= waitingBytes}, links: make(map[string][directions]float64, len(b.Links)),
+		heard: make(map[string]float64, len(b.Links)),
 	}
 	for _, o := range b.Links {
-		now.links[o.Link] = [directions]float64{o.Sub.Down, o.Sub.Up}
+		now.links[o.Link], now.heard[o.Link] = [directions]float64{o.Sub.Down, o.Sub.Up}, o.Sub.Heard
 	}
 	old := 0
 	for old < len(m.past) && b.At-m.past[old].at > pastSpan {

@@ -37,11 +37,23 @@ func (m *Mind) stops(b *Bundle, o *Observation, others []string, d int, most flo
 	if was < slowPart*most || m.rate(b.At, suddenSpan, d, o.Link) >= stopPart*was {
 		return false
 	}
+	if m.hears(b.At, o.Link) {
+		return false
+	}
 	// What came over the others meanwhile lies here, until the relay may send no more.
 	if d == down && (float64(b.Held) < most*suddenSpan.Seconds()/2 || m.rate(b.At, suddenSpan, d, others...) < most/4) {
 		return false
 	}
 	return m.good(b.At, suddenSpan, d) < blockPart*most && m.waited(b.At, suddenSpan, d)
+}
+
+// hears reports whether segments come over a link as before. A packet that was lost
+// stops all that is counted in bytes for a round trip, queue and all, as if the link
+// had stopped.
+func (m *Mind) hears(now time.Duration, name string) bool {
+	of := func(p *moment) float64 { return p.heard[name] }
+	late, _ := m.mean(now, suddenSpan, of)
+	return late > 0 && late >= stopPart*m.earlier(now, of)
 }
 
 // suddenly says what stops means.

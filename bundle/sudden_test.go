@@ -119,3 +119,34 @@ func TestLooksQuickly(t *testing.T) {
 		t.Error(w.wait)
 	}
 }
+
+// While segments come as ever a link has not stopped: one was lost.
+func TestSuddenLoss(t *testing.T) {
+	for _, c := range []struct {
+		heard float64 // segments per second, while no byte counts
+		out   bool
+	}{{800, false}, {0, true}, {40, true}} {
+		var m Mind
+		at, outs := time.Duration(0), 0
+		tell := func(lte, good, heard float64) {
+			at += quickly
+			probes := Probes{Min: 60 * ms, Low: 130 * ms, RTT: 140 * ms, Answered: 14}
+			parts, _ := m.Decide(Bundle{At: at, Span: quickly, GoodputUp: good * 1e6 / 8, Backlog: 300 << 10, Links: []Observation{
+				{Link: "dsl", Up: true, Health: health.Alive, Probes: probes, Sub: Subflows{Up: 9.5e6 / 8, Heard: 800}},
+				{Link: "lte", Order: 1, Up: true, Health: health.Alive, Probes: probes, Sub: Subflows{Up: lte * 1e6 / 8, Heard: heard}},
+			}})
+			if parts["lte"].Role == link.Out {
+				outs++
+			}
+		}
+		for range 50 {
+			tell(9.4, 19, 800)
+		}
+		tell(3.7, 7, c.heard)
+		tell(0, 0, c.heard)
+		tell(0, 0, c.heard)
+		if (outs > 0) != c.out {
+			t.Errorf("%v: %d", c, outs)
+		}
+	}
+}

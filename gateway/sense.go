@@ -12,6 +12,7 @@ import (
 // A tally is what subflows over a local address did since it was last taken.
 type tally struct {
 	up, down, sent, again uint64 // bytes: acknowledged, received, sent, sent again
+	heard                 uint64 // segments
 	wait, least           time.Duration
 	waited                int // subflows in wait and least
 	unsent                uint64
@@ -48,6 +49,7 @@ func (s *senses) sense(was, now mptcp.Subflow) {
 	t.up += now.BytesAcked - min(was.BytesAcked, now.BytesAcked)
 	t.down += now.BytesReceived - min(was.BytesReceived, now.BytesReceived)
 	t.again += now.BytesRetrans - min(was.BytesRetrans, now.BytesRetrans)
+	t.heard += uint64(now.SegmentsHeard - min(was.SegmentsHeard, now.SegmentsHeard))
 	if sent := now.BytesSent - min(was.BytesSent, now.BytesSent); sent > 0 {
 		t.sent += sent
 		t.wait, t.least, t.waited = t.wait+now.RTT, t.least+now.MinRTT, t.waited+1
@@ -95,11 +97,11 @@ func (s *senses) take(links []link.Link, now time.Time) (b bundle.Bundle, bytes 
 			if t := s.by[a]; t != nil {
 				sum.up, sum.down, sum.sent, sum.again = sum.up+t.up, sum.down+t.down, sum.sent+t.sent, sum.again+t.again
 				sum.wait, sum.least, sum.waited = sum.wait+t.wait, sum.least+t.least, sum.waited+t.waited
-				sum.unsent += t.unsent
+				sum.unsent, sum.heard = sum.unsent+t.unsent, sum.heard+t.heard
 			}
 		}
 		o := bundle.Observation{Link: l.Name, Sub: bundle.Subflows{
-			Up: perSecond(sum.up, span), Down: perSecond(sum.down, span), Queued: sum.unsent,
+			Up: perSecond(sum.up, span), Down: perSecond(sum.down, span), Queued: sum.unsent, Heard: perSecond(sum.heard, span),
 		}}
 		if sum.waited > 0 {
 			n := time.Duration(sum.waited)

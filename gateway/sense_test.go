@@ -21,6 +21,7 @@ func TestSensesOfAMoment(t *testing.T) {
 	// came is what the subflows have received, got what of it is in its order.
 	sample := func(looking bool, came, got uint64) {
 		s.looking = looking
+		sub.SegmentsHeard += 5
 		s.sense(was, sub)
 		was = sub
 		s.whole(known, mptcp.Connection{BytesReceived: got, WriteSeq: 5000, SndUna: 1000}, came, 500)
@@ -43,6 +44,9 @@ func TestSensesOfAMoment(t *testing.T) {
 		sample(true, c.came, c.got)
 		now = now.Add(time.Second)
 		b, _ := s.take(links, now)
+		if want := float64(5 * (c.others + 1)); i > 0 && b.Links[0].Sub.Heard != want {
+			t.Errorf("look %d: heard %v, want %v", i, b.Links[0].Sub.Heard, want)
+		}
 		if b.Held != c.held || b.Backlog != 3500 || b.Links[0].Sub.Queued != 1000 {
 			t.Errorf("look %d: held %d, backlog %d, queued %d; want %d, 3500, 1000", i, b.Held, b.Backlog, b.Links[0].Sub.Queued, c.held)
 		}
