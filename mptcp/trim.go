@@ -21,25 +21,23 @@ const (
 	muchSent = 64 << 10
 	trimFrom = 1 << 20
 
-	// trimRoom is how much may wait beyond what all paths hold, as a factor. A path that
-	// loses manyLost of its packets or more needs lossyRoom: what it lost, others wait for
-	// until it was sent again, and it may get lost again. Fewer losses are those of a queue
-	// that is full, for which there is to be no more. It is a mean over some lossLooks
-	// looks, of which none adds more than mostLost: a transfer that grows loses very
-	// much for a moment.
-	trimRoom  = 1.5
-	lossyRoom = 3.5
-	manyLost  = 0.02
-	mostLost  = 0.04
-	lossLooks = 25
+	// trimRoom is how much may wait beyond what all paths hold, as a factor.
+	trimRoom = 1.5
 
-	// trimLeast is the least buffer, in bytes of payload.
+	// trimLeast is the least buffer, in bytes of payload, and trimMost the largest: half
+	// of what the kernel may take by itself (link's tcp_wmem).
 	trimLeast = 128 << 10
+	trimMost  = 8 << 20
 
 	// pauseWindow is the window of BBR in packets (bbr_cwnd_min_target) while it looks for
-	// the least round trip, for 200 ms: then it needs at once what it had.
+	// the least round trip, for 200 ms after what was under way has arrived: then it needs
+	// at once what it had. A path that never has more is waited for pauseLooks, once.
 	pauseWindow = 4
 	pauseLooks  = 5
+
+	// heardLately is within what time, or its round trip if that is longer, a path with
+	// something under way is answered if it is alive.
+	heardLately = 100 * time.Millisecond
 
 	// trimCost is what a byte of payload takes of a buffer, as the kernel counts.
 	trimCost = 1.1
@@ -63,18 +61,10 @@ type Trimmer struct {
 type trimmed struct {
 	sent, acked uint64    // at the last look
 	next        time.Time // the next one
+	busy        time.Time // the last one that saw much
 	set         int       // the buffer, 0 while it is the kernel's
-	lost        map[uint32]losses
-
-	pauses int // looks in a row of which nothing was made
-
-	received uint64 // at the last look
-}
-
-// Losses are what a subflow has lost, by its ID.
-type losses struct {
-	sent, again uint64  // segments until the last look
-	part        float64 // of those of late that were sent again
+	pauses      int       // looks in a row that saw a path pause
+	received    uint64    // at the last look
 }
 
 // Add has a connection trimmed until Remove, by what it sends from now on.
@@ -147,9 +137,12 @@ func (t *Trimmer) look(now time.Time, trims bool) {
 	}
 }
 
-// trim looks at a connection that sends much.
+// trim looks at a connection that sends much, or has just done so.
 func (k *trimmed) trim(c *net.TCPConn, i Connection, now time.Time) {
-	if !k.much(i) || k.sent < trimFrom {
+	if k.much(i) {
+		k.busy = now
+	}
+	if k.sent < trimFrom || now.Sub(k.busy) >= idleEvery {
 		return
 	}
 	k.next = now
@@ -157,45 +150,33 @@ func (k *trimmed) trim(c *net.TCPConn, i Connection, now time.Time) {
 	if err != nil || full.Fallback {
 		return
 	}
-	want := sendBuffer(withoutStarts(full.Subflows), k.room(full.Subflows))
-	if k.pauses++; want < k.set && pausing(full.Subflows) && k.pauses <= pauseLooks {
+	want := sendBuffer(withoutStarts(full.Subflows), early(full))
+	if k.keeps(full.Subflows) && want < k.set {
 		return
 	}
-	k.pauses = 0
 	if want != k.set && setSendBuffer(c, want) == nil {
 		k.set = want
 	}
 }
 
-// pausing reports whether the only subflow that sends looks for its least round trip.
-// Beside others it is not waited for: the slowest of them would queue what is too much.
-func pausing(subflows []Subflow) bool {
-	busy := slices.DeleteFunc(slices.Clone(subflows), func(s Subflow) bool { return !works(s) })
-	return len(busy) == 1 && busy[0].CWnd <= pauseWindow
+// much reports whether much was sent since the last look, or acknowledged: while a
+// buffer that was made shorter runs dry, nothing is given to subflows.
+func (k *trimmed) much(i Connection) bool {
+	sent, acked := i.BytesSent-k.sent, i.BytesAcked-k.acked
+	k.sent, k.acked = i.BytesSent, i.BytesAcked
+	return max(sent, acked) >= muchSent
 }
 
-// room returns how much may wait beyond what all paths hold, by what they lose, and
-// whether one is being left.
-func (k *trimmed) room(subflows []Subflow) float64 {
-	room := trimRoom
-	was := k.lost
-	k.lost = make(map[uint32]losses, len(subflows))
-	for _, s := range subflows {
-		l := was[s.ID]
-		if sent := uint64(s.SegmentsSent) - l.sent; sent > 0 {
-			now := float64(uint64(s.Retransmits)-l.again) / float64(sent)
-			l.part += (min(now, mostLost) - l.part) / lossLooks
-		}
-		l.sent, l.again = uint64(s.SegmentsSent), uint64(s.Retransmits)
-		k.lost[s.ID] = l
-		if works(s) && l.part >= manyLost {
-			room = lossyRoom
-		}
+// keeps reports whether a buffer is not to be made shorter now, for a path looks for its
+// least round trip. Where several do at once, one that was cut meanwhile would take BBR
+// a second to fill again.
+func (k *trimmed) keeps(subflows []Subflow) bool {
+	if !slices.ContainsFunc(subflows, func(s Subflow) bool { return works(s) && s.CWnd <= pauseWindow }) {
+		k.pauses = 0
+		return false
 	}
-	if room == trimRoom && oneLeaves(subflows) {
-		room = leaveRoom
-	}
-	return room
+	k.pauses++
+	return k.pauses <= pauseLooks
 }
 
 // works reports whether a subflow sends, and is answered.
@@ -203,22 +184,60 @@ func works(s Subflow) bool {
 	return s.State == Established && s.Timeouts == 0 && s.Unacked > 0 && s.RTT > 0
 }
 
+// rests reports whether a subflow has come to rest, and could send.
+func rests(s Subflow) bool {
+	return s.State == Established && s.Timeouts == 0 && s.Unacked == 0 && s.RTT > 0 && s.LastDataSent < leaveTo
+}
+
+// early returns how many bytes have arrived before others that are on their way, and
+// wait for those at the receiver. It is 0 while a path that owes an answer is silent: if
+// it is dead, all that was sent meanwhile over the others would be in the way.
+func early(f Full) float64 {
+	var under float64
+	for _, s := range f.Subflows {
+		if s.State != Established {
+			continue
+		}
+		if s.Timeouts > 0 || s.Unacked > 0 && s.LastAckRecv > max(heardLately, s.RTT) {
+			return 0
+		}
+		under += float64(s.Unacked)*float64(s.MSS) + float64(s.NotSent)
+	}
+	return max(0, float64(f.BytesSent-f.BytesAcked)-under)
+}
+
 // sendBuffer returns the buffer, as the kernel counts, that keeps all subflows busy.
 // What one of them has delivered waits for what was sent before over the one with the
 // longest round trip, so it is the sum of the rates times that. Those that rest, or are
 // silent, do not count.
-func sendBuffer(subflows []Subflow, room float64) int {
+//
+// What came early needs room besides, and so do those that rest meanwhile: else the
+// paths that delivered it would wait until the others are done, and a buffer for those
+// alone would have them wait on.
+func sendBuffer(subflows []Subflow, early float64) int {
+	held := holds(subflows, works)
+	want := trimRoom * held
+	switch {
+	case held+early > want:
+		want = holds(subflows, func(s Subflow) bool { return works(s) || rests(s) }) + early
+	case oneLeaves(subflows):
+		want = leaveRoom * held
+	}
+	return int(min(max(want, trimLeast), trimMost) * trimCost)
+}
+
+// holds returns how much some subflows hold together for the longest round trip.
+func holds(subflows []Subflow, counts func(Subflow) bool) (held float64) {
 	var longest time.Duration
 	for _, s := range subflows {
-		if works(s) {
+		if counts(s) {
 			longest = max(longest, s.RTT)
 		}
 	}
-	var held float64
 	for _, s := range subflows {
-		if works(s) {
+		if counts(s) {
 			held += float64(s.CWnd) * float64(s.MSS) * float64(longest) / float64(s.RTT)
 		}
 	}
-	return int(max(room*held, trimLeast) * trimCost)
+	return held
 }

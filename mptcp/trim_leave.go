@@ -5,9 +5,8 @@ import "time"
 // leaveRoom is how much may wait, as a factor to what the path holds, while another
 // path is left in good order: from leaveFrom after the last byte over that until
 // leaveTo. When its subflow ends, the kernel sends again all that waits on the other
-// one, too, and nothing new arrives meanwhile. A path also rests while all wait for a
-// packet that another has lost, which takes some round trips; then a shorter buffer
-// would keep it at rest. Chosen by us.
+// one, too, and nothing new arrives meanwhile. A path also rests while all wait for what
+// another is slow to deliver: then much has come early. Chosen by us.
 const (
 	leaveRoom  = 0.75
 	leaveFrom  = 400 * time.Millisecond
@@ -33,12 +32,4 @@ func oneLeaves(subflows []Subflow) bool {
 		}
 	}
 	return leaves && busy == 1
-}
-
-// much reports whether much was sent since the last look, or acknowledged: while a
-// buffer that was made shorter runs dry, nothing is given to subflows.
-func (k *trimmed) much(i Connection) bool {
-	sent, acked := i.BytesSent-k.sent, i.BytesAcked-k.acked
-	k.sent, k.acked = i.BytesSent, i.BytesAcked
-	return max(sent, acked) >= muchSent
 }

@@ -16,15 +16,15 @@ func TestTrimWhileOneStarts(t *testing.T) {
 		State: Established, CWnd: 315, MSS: 1448, RTT: 152 * time.Millisecond, MinRTT: 61 * time.Millisecond, Unacked: 315,
 		PacingRate: 7_200_000, DeliveryRate: 2_430_000,
 	}
-	if got := sendBuffer(withoutStarts([]Subflow{dsl, lte}), trimRoom); got < 1_300_000 || got > 1_600_000 {
+	if got := sendBuffer(withoutStarts([]Subflow{dsl, lte}), 0); got < 1_300_000 || got > 1_600_000 {
 		t.Errorf("%d beside one that has its rate", got)
 	}
 	dsl.PacingRate = 9_000_000
-	if got, kernel := sendBuffer(withoutStarts([]Subflow{dsl, lte}), trimRoom), sendBuffer([]Subflow{dsl, lte}, trimRoom); got != kernel {
+	if got, kernel := sendBuffer(withoutStarts([]Subflow{dsl, lte}), 0), sendBuffer([]Subflow{dsl, lte}, 0); got != kernel {
 		t.Errorf("%d where both start, want %d", got, kernel)
 	}
 	lte.PacingRate, dsl.PacingRate = ^uint64(0), ^uint64(0)
-	if got, kernel := sendBuffer(withoutStarts([]Subflow{dsl, lte}), trimRoom), sendBuffer([]Subflow{dsl, lte}, trimRoom); got != kernel {
+	if got, kernel := sendBuffer(withoutStarts([]Subflow{dsl, lte}), 0), sendBuffer([]Subflow{dsl, lte}, 0); got != kernel {
 		t.Errorf("%d without pacing, want %d", got, kernel)
 	}
 }
