@@ -144,8 +144,17 @@ func address(ts *testscript.TestScript, s string) *netlink.Addr {
 	return a
 }
 
-// kernel FILE writes down everything that a gateway may change in the kernel.
+// kernel FILE writes down everything that a gateway may change in the kernel. With
+// kernel FILE COUNT it waits until there are so many endpoints: a link that has just
+// come has none until it was heard.
 func (s *script) kernel(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) > 1 {
+		eventually(ts, args[1]+" endpoints", func() bool {
+			s.kernel(ts, false, args[:1])
+			return fmt.Sprint(strings.Count(ts.ReadFile(args[0]), "endpoint ")) == args[1]
+		})
+		return
+	}
 	var all []string
 	rules, err := netlink.RuleList(netlink.FAMILY_ALL)
 	ts.Check(err)
