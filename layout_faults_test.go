@@ -81,8 +81,8 @@ func TestLawsBite(t *testing.T) {
 		{"package comments", `does not start with "Package splice "`, map[string]string{"splice/doc.go": "// This is splice.\npackage splice\n"}},
 		{"init", "splice/a.go: has an init", map[string]string{"splice/a.go": "package splice\n\nfunc init() {}\n"}},
 		{"sizes", "splice/a.go: 501 lines", map[string]string{"splice/a.go": big + "package splice\n"}},
-		{"sizes", "package splice: 1503 lines", map[string]string{
-			"splice/a.go": big[8:] + "package splice\n", "splice/b.go": big[8:] + "package splice\n", "splice/c.go": big[8:] + "package splice\n", "splice/d.go": "package splice\n"}},
+		{"sizes", "package proxy: 1503 lines", map[string]string{
+			"proxy/a.go": big[8:] + "package proxy\n", "proxy/b.go": big[8:] + "package proxy\n", "proxy/c.go": big[8:] + "package proxy\n", "proxy/d.go": "package proxy\n"}},
 		{"modules", "example.org/gpl has licence", map[string]string{"go.mod": "module tributary\n\nrequire (\n\texample.org/gpl/v2 v2.0.0\n)\n"}},
 		{"modules", "replace golang.org/x/sys", map[string]string{"go.mod": "module tributary\n\nreplace (\n\tgolang.org/x/sys => ../sys\n)\n"}},
 		{"modules", "go.work", map[string]string{"go.work": "go 1.26\n"}},

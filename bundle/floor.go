@@ -121,21 +121,25 @@ func (m *Mind) before(now time.Duration, d int) float64 {
 }
 
 // fault returns what is wrong with a link, "" if nothing is: then it is not to blame.
+// Until harm has lasted, being far or lossy is no fault, nor is carrying little without a
+// queue that stands: BBR lets a link run dry for a fifth of a second every 10 s, and often
+// all of them at once.
 func (m *Mind) fault(b *Bundle, o *Observation, others []string, span time.Duration, d int) string {
 	p := &o.Probes
 	var words []string
+	lasting := span >= harmSpan
 	if n := p.Answered + p.Missed; n > 0 && p.Missed >= ailMissed && float64(p.Missed) >= ailShare*float64(n) {
 		words = append(words, fmt.Sprintf("%d of its last %d probes were missed", p.Missed, n))
-	} else if o.Health == health.Doubtful && o.Reason == health.Lossy {
+	} else if lasting && o.Health == health.Doubtful && o.Reason == health.Lossy {
 		words = append(words, fmt.Sprintf("%.0f %% of its probes get lost", p.Loss))
 	}
 	best, most := m.best(others, d)
-	if rate := m.rate(b.At, span, d, o.Link); rate < slowPart*most && loaded(o) {
+	if rate := m.rate(b.At, span, d, o.Link); rate < slowPart*most && loaded(o) && (lasting || o.Probes.Standing() >= loadedLeast) {
 		words = append(words, fmt.Sprintf("it carries %s %s with %d ms of queue", mbit(rate), directionText[d], (p.RTT-p.Min).Milliseconds()))
 	}
 	if p.RTT > 2*p.Min+ailWait {
 		words = append(words, fmt.Sprintf("its round trips take %d ms instead of %d", p.RTT.Milliseconds(), p.Min.Milliseconds()))
-	} else if i := slices.IndexFunc(b.Links, func(x Observation) bool { return x.Link == best }); i >= 0 {
+	} else if i := slices.IndexFunc(b.Links, func(x Observation) bool { return x.Link == best }); lasting && i >= 0 {
 		if least := b.Links[i].Probes.Min; least > 0 && p.Min > moreTimes*least+more {
 			words = append(words, fmt.Sprintf("its round trips take %d ms, those of %s %d", p.Min.Milliseconds(), best, least.Milliseconds()))
 		}
