@@ -101,7 +101,7 @@ var largePackages = map[string]struct {
 	"mptcp":         {1650, "a connection, what the kernel tells of it, and its buffers, which follow from that"},
 	"splice":        {1550, "a pair of streams, and what carries their bytes: bare, in TLS, framed, sealed"},
 	"relay":         {1600, "sessions, Shadowsocks, probes and identity are one server: its parts are of no use alone"},
-	"health":        {1650, "a link's record, its pace and its verdict know each other; knocks and ports are in both"},
+	"health":        {1670, "a link's record, its pace and its verdict know each other; knocks and ports are in both"},
 	"link":          {3110, "observation, plan, steps and journal name each other's types throughout"},
 	"gateway":       {5850, "one loop from client to relay; the pool, the cold ways, the early answers and the links meet in it"},
 }

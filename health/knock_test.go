@@ -48,3 +48,19 @@ func TestProbesAloneAreLost(t *testing.T) {
 		w.one("dsl", Dead, from, sec, 1200*ms)
 	})
 }
+
+// Where a network begins to drop probes alone, a pause of the traffic is no death, and a
+// death is still found.
+func TestTrafficPausesWithoutProbes(t *testing.T) {
+	l := dsl(span{from: 20 * sec, rtt: 40 * ms, deaf: true})
+	l.busy = append(busy(0, 21*sec), busy(21400*ms, 1000*sec)...)
+	history(t, &world{lines: []*line{l, lte()}}, func(w *world) {
+		w.until(60 * sec)
+		w.never("dsl", Dead)
+	})
+	l = dsl(span{from: 20 * sec, rtt: 40 * ms, deaf: true}, span{from: 22 * sec, rtt: 40 * ms, gone: true})
+	history(t, &world{lines: []*line{l, lte()}}, func(w *world) {
+		w.until(25 * sec)
+		w.one("dsl", Dead, 22*sec, 300*ms, 900*ms)
+	})
+}

@@ -8,13 +8,14 @@ import (
 // A filter is the hostile part of a link: it swallows packets or, as some
 // middleboxes do, rewrites their TCP options. Both directions share one.
 type filter struct {
-	silent, strip, dropSYN atomic.Bool
+	silent, strip, dropSYN, dropUDP atomic.Bool
 
 	port atomic.Uint32 // the one port that strip and dropSYN are for, or 0
 }
 
 const (
 	protoTCP    = 6
+	protoUDP    = 17
 	flagSYN     = 0x02
 	optionEnd   = 0
 	optionNOP   = 1
@@ -23,7 +24,7 @@ const (
 
 // pass says whether packet b goes on, and rewrites it if it must.
 func (f *filter) pass(b []byte) bool {
-	if f.silent.Load() {
+	if f.silent.Load() || f.dropUDP.Load() && isUDP(b) {
 		return false
 	}
 	strip, dropSYN := f.strip.Load(), f.dropSYN.Load()
@@ -47,6 +48,11 @@ func (f *filter) pass(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// isUDP reports whether a packet is a datagram, save IPv6 with extension headers.
+func isUDP(b []byte) bool {
+	return len(b) >= 20 && b[0]>>4 == 4 && b[9] == protoUDP || len(b) >= 40 && b[0]>>4 == 6 && b[6] == protoUDP
 }
 
 // about reports whether a TCP header is of the port that matters.

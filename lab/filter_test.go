@@ -110,6 +110,22 @@ func TestFilterDropsOnlyWhatItShould(t *testing.T) {
 	}
 }
 
+func TestFilterDropsDatagrams(t *testing.T) {
+	for _, version := range []int{4, 6} {
+		tcp := segment(version, 0, nil, "x")
+		udp := bytes.Clone(tcp)
+		udp[map[int]int{4: 9, 6: 6}[version]] = protoUDP
+		f := new(filter)
+		if !f.pass(udp) {
+			t.Error("a datagram was dropped where none is to be")
+		}
+		f.dropUDP.Store(true)
+		if f.pass(udp) || !f.pass(tcp) || !f.pass(udp[:9]) {
+			t.Errorf("version %d: other things are dropped than datagrams", version)
+		}
+	}
+}
+
 func FuzzFilter(f *testing.F) {
 	f.Add(segment(4, flagSYN, []byte{optionMPTCP, 4, 0, 0}, "payload"))
 	f.Add(segment(6, 0x10, []byte{1, optionMPTCP, 3, 9}, ""))

@@ -105,6 +105,9 @@ func (l *Link) StripMPTCP(on bool) { l.filter.strip.Store(on) }
 // DropMPTCPSyn makes the link a firewall that drops SYNs with an MPTCP option.
 func (l *Link) DropMPTCPSyn(on bool) { l.filter.dropSYN.Store(on) }
 
+// DropUDP makes the link one that lets no datagrams pass, both ways.
+func (l *Link) DropUDP(on bool) { l.filter.dropUDP.Store(on) }
+
 // OnlyPort restricts StripMPTCP and DropMPTCPSyn to one port at either end; 0 is all.
 func (l *Link) OnlyPort(port uint16) { l.filter.port.Store(uint32(port)) }
 

@@ -37,6 +37,7 @@ type Status struct {
 // subflow counters.
 type LinkStatus struct {
 	Name, State, MPTCP string
+	Health, Role       string
 	RTTms              float64 `json:"rtt_ms"`
 	BytesUp            uint64  `json:"bytes_up"`
 	BytesDown          uint64  `json:"bytes_down"`
