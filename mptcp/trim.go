@@ -150,7 +150,7 @@ func (k *trimmed) trim(c *net.TCPConn, i Connection, now time.Time) {
 	if err != nil || full.Fallback {
 		return
 	}
-	want := sendBuffer(withoutStarts(full.Subflows), early(full))
+	want := sendBuffer(full.Subflows, early(full))
 	if k.keeps(full.Subflows) && want < k.set {
 		return
 	}
