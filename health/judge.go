@@ -53,11 +53,6 @@ const (
 	deafTime   = 10 * time.Second
 	deafProbes = 8
 
-	// mutedRun is how many probes in a row have to be missed, with nothing else heard, on
-	// a link where deafProbes were missed while the traffic was heard: traffic pauses for
-	// 0.2 s by itself while BBR looks for the least round trip.
-	mutedRun = 12
-
 	// mayVouch is for how long a link that was heard may turn out to be alive,
 	// though it answers no probes.
 	mayVouch = time.Minute
@@ -134,12 +129,8 @@ func decide(links []observed, i int, now time.Duration) (State, Reason) {
 		if o.speaks && o.was.Reason != RelaySilent {
 			return Doubtful, Missed
 		}
-		least := 0
-		if o.ignored >= deafProbes {
-			least = mutedRun
-		}
 		switch vouched, maybe := others(links, i, now); {
-		case vouched && o.counted >= max(least, deadRun), !vouched && maybe && o.counted >= max(least, deadAlone):
+		case vouched && o.counted >= deadRun, !vouched && maybe && o.counted >= deadAlone:
 			return Dead, Silent
 		case !vouched && !maybe:
 			return Doubtful, RelaySilent

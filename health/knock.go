@@ -18,6 +18,11 @@ const (
 	knockMost  = 900 * time.Millisecond
 
 	knockCost = 400
+
+	// mutedProbes is how many probes in a row have to be missed while the traffic was heard
+	// until knocks speak for a link that carries something, too: traffic pauses by itself,
+	// for 0.2 s while BBR looks for the least round trip.
+	mutedProbes = 4
 )
 
 // A knock is what is known of asking a link by TCP. A link at rest has no traffic that
@@ -48,7 +53,7 @@ func (k *knock) due(o *observed, atRest bool, now time.Duration) bool {
 	return !k.running && o.answer > 0 && (!k.tried || now-k.at >= pace)
 }
 
-// speaks reports whether a link at rest is not to be thought silent yet: the answer to a
+// speaks reports whether a link at rest, or one that loses probes alone, is not to be thought silent yet: the answer to a
 // knock is waited for, or has just come, and that of no probe since.
 func (k *knock) speaks(o *observed, now time.Duration) bool {
 	return k.running || k.answered > o.answer && now-k.answered < 2*knockPace
@@ -76,7 +81,7 @@ func (l *loop) knock(now time.Duration) {
 			p.bytes += knockCost
 			l.ring(p)
 		}
-		o.speaks = atRest && k.speaks(o, now)
+		o.speaks = (atRest || o.ignored >= mutedProbes) && k.speaks(o, now)
 	}
 }
 

@@ -61,6 +61,6 @@ func TestTrafficPausesWithoutProbes(t *testing.T) {
 	l = dsl(span{from: 20 * sec, rtt: 40 * ms, deaf: true}, span{from: 22 * sec, rtt: 40 * ms, gone: true})
 	history(t, &world{lines: []*line{l, lte()}}, func(w *world) {
 		w.until(25 * sec)
-		w.one("dsl", Dead, 22*sec, 300*ms, 900*ms)
+		w.one("dsl", Dead, 22*sec, 100*ms, 900*ms)
 	})
 }

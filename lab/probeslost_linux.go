@@ -10,7 +10,7 @@ import (
 
 // What a network that loses the gateway's probes is measured with.
 const (
-	probesGapMs = 150              // about what a download has anyway while BBR looks for the least round trip
+	probesGapMs = 200              // about what a download has anyway while BBR looks for the least round trip
 	probesShare = 95               // percent of the rate before
 	probesRest  = 40 * time.Second // two rounds of probes at rest, and what follows from them
 )
@@ -21,7 +21,7 @@ func probesLost(ctx context.Context, t *trial) error {
 	if err := t.begin(ctx); err != nil {
 		return err
 	}
-	const alone, both, end = 5 * time.Second, 10 * time.Second, 15 * time.Second
+	const alone, both, end = 5 * time.Second, 12 * time.Second, 18 * time.Second
 	t.step(end, "UDP is dropped on DSL after %v, on both links after %v", alone, both)
 	stop := t.watchLinks(ctx)
 	d := t.begun(ctx, t.through(endless, end))
@@ -29,12 +29,15 @@ func probesLost(ctx context.Context, t *trial) error {
 		stop()
 		return fmt.Errorf("begin a transfer: %w", err)
 	}
-	for _, link := range []string{"dsl", "lte"} {
-		if err := sleep(ctx, alone); err != nil {
+	for _, drop := range []struct {
+		link  string
+		after time.Duration
+	}{{"dsl", alone}, {"lte", both - alone}} {
+		if err := sleep(ctx, drop.after); err != nil {
 			stop()
 			return err
 		}
-		t.Network.Link(link).DropUDP(true)
+		t.Network.Link(drop.link).DropUDP(true)
 	}
 	<-d.done
 	worst := stop()

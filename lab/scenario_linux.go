@@ -41,7 +41,7 @@ func Scenarios() []Scenario {
 			About: "the best link drops MPTCP SYNs and is repaired: ours beside a plain pair"},
 		{Name: "families", Takes: 75 * time.Second, config: familiesConfig(), run: families,
 			About: "a DSL line without IPv6 and an LTE line without IPv4 in one connection, and either is lost"},
-		{Name: "probes-lost", Takes: 65 * time.Second, run: probesLost,
+		{Name: "probes-lost", Takes: 68 * time.Second, run: probesLost,
 			About: "networks drop the gateway's probes, with all UDP, while TCP passes"},
 		{Name: "idle", Takes: 50 * time.Second, length: 45 * time.Second, run: idle,
 			About: "nobody asks for 45 s; then one request"},
