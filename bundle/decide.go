@@ -23,6 +23,7 @@ type memory struct {
 	part      Part
 	up        bool                      // the kernel could use it at the last look
 	came      time.Duration             // since when, if so
+	leads     bool                      // it came with the others, and connections began over it
 	turned    time.Duration             // when its role last changed
 	far       string                    // in what it is far, in words; "" if it is not
 	peak      [directions]peak          // the most it carried of late
@@ -82,6 +83,7 @@ func (m *Mind) follow(b *Bundle) {
 		k := m.links[o.Link]
 		if o.Up && !k.up {
 			k.came = b.At
+			k.leads = len(was) == 0 && leads(b, &o)
 		}
 		k.up = o.Up
 	}

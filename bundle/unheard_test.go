@@ -44,10 +44,37 @@ func TestUnheardIsUsed(t *testing.T) {
 	d.deaf, l.deaf = true, true
 	w = newWorld(t, d, l)
 	w.expect("none is known", "dsl full, lte full")
+	l.deaf = false
+	w.event()
+	w.expect("the second is, connections begin over the first", "dsl full, lte full")
+
+	l.deaf = true
+	w = newWorld(t, d, l)
 	d.deaf = false
 	w.event()
-	w.expect("one is", "dsl full, lte out")
+	w.expect("the first is", "dsl full, lte out")
 	d.dead = true
 	w.event()
 	w.expect("and is dead", "dsl out, lte full")
+}
+
+func TestLeads(t *testing.T) {
+	on := func(name string, order int) Observation { return Observation{Link: name, Order: order, Up: true} }
+	down := on("a", 0)
+	down.Up = false
+	for _, c := range []struct {
+		links []Observation
+		want  string
+	}{
+		{[]Observation{on("a", 0), on("b", 0)}, "a"},
+		{[]Observation{on("a", 2), on("b", 1), on("c", 1)}, "b"},
+		{[]Observation{down, on("b", 1), on("c", 2)}, "b"},
+	} {
+		for i := range c.links {
+			b := &Bundle{Links: c.links}
+			if l := &b.Links[i]; l.Up && leads(b, l) != (l.Link == c.want) {
+				t.Errorf("%v: %s leads: %v", c.links, l.Link, !(l.Link == c.want))
+			}
+		}
+	}
 }
