@@ -122,6 +122,9 @@ func (m *Mind) play(b *Bundle, o *Observation, t tier, carry []string) Part {
 	if !t.opens() {
 		k.shut(b.At)
 	}
+	if o.Up && o.Health == health.Dead {
+		k.conduct.dies(b.At)
+	}
 	if t == none || t == last {
 		k.conduct.excuse(b.At)
 	}

@@ -122,8 +122,9 @@ func (m *Mind) before(now time.Duration, d int) float64 {
 
 // fault returns what is wrong with a link, "" if nothing is: then it is not to blame.
 // Until harm has lasted, being far or lossy is no fault, nor is carrying little without a
-// queue that stands: BBR lets a link run dry for a fifth of a second every 10 s, and often
-// all of them at once.
+// queue that stands, for BBR lets a link run dry for a fifth of a second every 10 s, and often
+// all of them at once; nor if segments come as before, for one that was lost holds up what is
+// counted.
 func (m *Mind) fault(b *Bundle, o *Observation, others []string, span time.Duration, d int) string {
 	p := &o.Probes
 	var words []string
@@ -134,7 +135,7 @@ func (m *Mind) fault(b *Bundle, o *Observation, others []string, span time.Durat
 		words = append(words, fmt.Sprintf("%.0f %% of its probes get lost", p.Loss))
 	}
 	best, most := m.best(others, d)
-	if rate := m.rate(b.At, span, d, o.Link); rate < slowPart*most && loaded(o) && (lasting || o.Probes.Standing() >= loadedLeast) {
+	if rate := m.rate(b.At, span, d, o.Link); rate < slowPart*most && loaded(o) && (lasting || p.Standing() >= loadedLeast && !m.hears(b.At, o.Link)) {
 		words = append(words, fmt.Sprintf("it carries %s %s with %d ms of queue", mbit(rate), directionText[d], (p.RTT-p.Min).Milliseconds()))
 	}
 	if p.RTT > 2*p.Min+ailWait {

@@ -160,3 +160,11 @@ func (c *conduct) excuse(now time.Duration) {
 		c.state, c.since, c.until, c.part.Role = held, now, now+c.hold, link.Standby
 	}
 }
+
+// dies ends it for a link that is dead: what was seen of it just before was its dying,
+// and once it is alive again there is nothing left of that.
+func (c *conduct) dies(now time.Duration) {
+	if c.state == judged {
+		c.state, c.since, c.until, c.hold = taking, now, now, c.held
+	}
+}
