@@ -56,7 +56,7 @@ var imports = map[string][]string{
 	"link":            {"durable", "mptcp/pm"},
 	"upkeep":          {"durable"},
 	"relay":           {"account", "durable", "egress", "mptcp", "mptcp/stale", "proto/*", "proxy", "speed", "splice"},
-	"gateway":         {"allowance", "bundle", "egress", "health", "history", "link", "mptcp", "mptcp/diag", "passage", "proto/*", "proxy", "splice", "upkeep"},
+	"gateway":         {"allowance", "bundle", "egress", "health", "history", "link", "mptcp", "mptcp/diag", "mptcp/stale", "passage", "proto/*", "proxy", "splice", "upkeep"},
 	"config":          {"account", "allowance", "gateway", "link", "proto/*", "proxy", "relay"},
 	"cmd/tributary":   {"*"},
 

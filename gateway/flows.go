@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tributary/mptcp"
+	"tributary/mptcp/stale"
 	"tributary/passage"
 )
 
@@ -39,6 +40,7 @@ type flows struct {
 	tell    func(local netip.Addr, port uint16, e passage.Evidence) // of each new subflow; may be nil
 	joined  func(local netip.Addr, since time.Time)                 // of each that joined a connection of some time; may be nil
 	trimmer mptcp.Trimmer
+	stale   stale.Ender
 }
 
 // A followed connection is one that is open.
@@ -87,6 +89,7 @@ func (f *flows) track(c *relayConn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.trimmer.Add(socket)
+	f.stale.Add(socket)
 	f.conns[socket] = &followed{born: c.born, live: map[subflowKey]mptcp.Subflow{}, gone: map[netip.Addr]uint64{}}
 }
 
@@ -138,6 +141,7 @@ func (f *flows) look() {
 // finish takes a connection's last word and adds it to the past.
 func (f *flows) finish(c *net.TCPConn) {
 	f.trimmer.Remove(c)
+	f.stale.Remove(c)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known := f.conns[c]

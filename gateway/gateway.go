@@ -157,6 +157,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 		helpers.Go(func() { g.followPassage(live) })
 	}
 	helpers.Go(func() { g.flows.trimmer.Run(live) })
+	helpers.Go(func() { g.flows.stale.Run(live, g.config.Log) })
 	helpers.Go(func() { g.followLinks(ctx) })
 	context.AfterFunc(ctx, func() { g.listener.Close() })
 

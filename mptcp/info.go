@@ -81,7 +81,10 @@ type State uint8
 const (
 	Established State = 1
 	SynSent     State = 2
+	FinWait1    State = 4
 	Close       State = 7
+	LastAck     State = 9
+	Closing     State = 11
 )
 
 // String returns the state as ss(8) and RFC 9293 write it: "ESTABLISHED".

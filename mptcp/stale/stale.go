@@ -1,9 +1,13 @@
-// Package stale ends subflows that a later one has replaced.
+// Package stale ends subflows that are dead and have others wait.
 //
 // When all links of a gateway are gone, nothing can tell the relay that their subflows
 // have ended (REMOVE_ADDR is sent once, over what is left). They come back as new ones,
 // while what was on its way over the old ones waits there: the kernel sends that again
 // piece by piece, behind all that is new. Ended, they give it back at once.
+//
+// The first subflow of a connection is not forgotten when it is shut down, but tries to
+// say so over its dead link, twice as seldom each time. Linux 6.18 waits as long, up to
+// two minutes, before it sends something again over another subflow.
 package stale
 
 import (
@@ -59,7 +63,7 @@ func (e *Ender) Remove(c *net.TCPConn) {
 func (e *Ender) Run(ctx context.Context, log *slog.Logger) {
 	events, err := pm.Subscribe()
 	if err != nil {
-		log.Debug("subflows that have been replaced are left to the kernel", "err", err)
+		log.Debug("dead subflows are left to the kernel", "err", err)
 		return
 	}
 	defer events.Close()
@@ -102,20 +106,23 @@ func look(c *net.TCPConn, log *slog.Logger) {
 	}
 	for _, s := range replaced(full.Subflows) {
 		err := diag.End(diag.Pair{Local: s.Local, Remote: s.Remote})
-		log.Debug("a subflow that was replaced has been ended", "client", s.Remote, "err", err)
+		log.Debug("a dead subflow was ended", "local", s.Local, "remote", s.Remote, "err", err)
 	}
 }
 
 // replaced returns the subflows that are silent while a later one from the same address
-// to the same one is not.
+// to the same one is not, or that were shut down while any other is not.
 func replaced(subflows []mptcp.Subflow) (stale []mptcp.Subflow) {
 	for _, s := range subflows {
-		if s.State != mptcp.Established || s.Timeouts == 0 || s.LastAckRecv < silentFor {
+		ends := s.State == mptcp.FinWait1 || s.State == mptcp.Closing || s.State == mptcp.LastAck
+		if s.State != mptcp.Established && !ends || s.Timeouts == 0 || s.LastAckRecv < silentFor {
 			continue
 		}
 		for _, o := range subflows {
-			if o.ID > s.ID && o.State == mptcp.Established && o.Timeouts == 0 && o.LastAckRecv < silentFor &&
-				o.Remote.Addr() == s.Remote.Addr() && o.Local.Addr() == s.Local.Addr() {
+			if o.State != mptcp.Established || o.Timeouts > 0 || o.LastAckRecv >= silentFor {
+				continue
+			}
+			if ends || o.ID > s.ID && o.Remote.Addr() == s.Remote.Addr() && o.Local.Addr() == s.Local.Addr() {
 				stale = append(stale, s)
 				break
 			}
