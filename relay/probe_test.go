@@ -132,17 +132,31 @@ func TestProbeRate(t *testing.T) {
 
 // A port that another program has is a warning.
 func TestProbePortTaken(t *testing.T) {
-	l, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	at, l := halfTaken(t)
 	defer l.Close()
-	at := l.LocalAddr().(*net.UDPAddr).AddrPort()
 	r := newTestRelay(t, func(c *Config) { c.Listen = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), at.Port()) })
 	if !strings.Contains(r.log.String(), "cannot probe") || len(r.probes.sockets) != 0 {
 		t.Errorf("no warning:\n%s", r.log.String())
 	}
 	defer r.probes.start()()
+}
+
+// halfTaken returns a port that is free for TCP, and taken for UDP.
+func halfTaken(t *testing.T) (netip.AddrPort, net.PacketConn) {
+	t.Helper()
+	for range 100 {
+		free, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken, err := net.ListenPacket("udp4", free.Addr().String())
+		free.Close()
+		if err == nil {
+			return free.Addr().(*net.TCPAddr).AddrPort(), taken
+		}
+	}
+	t.Fatal("no such port")
+	return netip.AddrPort{}, nil
 }
 
 // It answers while the relay serves, and not longer.
