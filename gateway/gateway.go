@@ -106,7 +106,7 @@ func New(config Config) (*Gateway, error) {
 		g.upstream.dial = g.dialRelay
 	}
 	g.passage = g.newPassage()
-	g.upstream.tell, g.upstream.port, g.flows.tell = g.passage.Tell, g.passage.Port, g.passage.Tell
+	g.upstream.tell, g.upstream.port, g.flows.tell = g.testify, g.passage.Port, g.passage.Tell
 	if config.Links != nil {
 		g.flows.joined, g.flows.lives = config.Links.Joined, g.lives
 	}

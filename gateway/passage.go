@@ -198,3 +198,24 @@ func (p *pool) each(f func(*relayConn)) {
 		f(w.relayConn)
 	}
 }
+
+// wakeTime is for how long a link that has just come may not answer at all: its neighbours
+// are asked for, or its addresses tried (RFC 4861, RFC 4862). Chosen by us.
+const wakeTime = 3 * time.Second
+
+// testify tells what a new connection met on a link. That nothing joined over one which
+// has just come, and was never heard, says nothing of MPTCP.
+func (g *Gateway) testify(local netip.Addr, port uint16, e passage.Evidence) {
+	state := func(name string) health.State { return g.monitor.Verdict(name).State }
+	if e == passage.Missed && g.monitor != nil && wakes(g.config.Links.Links(), local, state, time.Now()) {
+		return
+	}
+	g.passage.Tell(local, port, e)
+}
+
+// wakes reports whether an address is that of a link which has just come and was not heard.
+func wakes(links []link.Link, local netip.Addr, state func(string) health.State, now time.Time) bool {
+	return slices.ContainsFunc(links, func(l link.Link) bool {
+		return slices.Contains(l.Addrs, local) && now.Sub(l.Since) < wakeTime && state(l.Name) == health.Unknown
+	})
+}
