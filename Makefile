@@ -57,7 +57,9 @@ layout:
 # long rows to make test.
 #
 # Go 1.26 crashes now and then in (*timer).maybeRunChan, with testing/synctest under the
-# race detector. That is no finding, and is tried again; anything else is one.
+# race detector: when goroutines of one bubble find their timers due at the same moment, as
+# those that begin with time.NewTimer(0) do. That is no finding, and is tried again;
+# anything else is one.
 race:
 	@out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \
 	for try in 1 2 3; do \

@@ -215,7 +215,7 @@ func (g *Gateway) followLinks(ctx context.Context) {
 		return
 	}
 	// The kernel needs a moment to join a new link to living connections.
-	rejoined := time.NewTimer(0).C
+	rejoined := time.After(rejoinTime)
 	var back arrivals
 	for {
 		changed := g.config.Links.Changed()

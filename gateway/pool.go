@@ -155,9 +155,10 @@ func (p *pool) run(ctx context.Context) error {
 	defer makers.Wait()
 	defer p.drain()
 	results := make(chan error)
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
-	var looked time.Time
+	p.look()
+	looked := time.Now()
 	first := true
 	for {
 		for range p.wanted() {

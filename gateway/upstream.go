@@ -272,15 +272,18 @@ func (u *upstream) race(ctx context.Context, addrs []netip.Addr, port uint16, wa
 			results <- result{a, c, err}
 		}()
 	}
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(nextLinkAfter)
 	defer timer.Stop()
+	due := true // the next attempt is
 	for next < len(attempts) || running > 0 {
+		if due && next < len(attempts) {
+			due = false
+			start()
+			timer.Reset(nextLinkAfter)
+		}
 		select {
 		case <-timer.C:
-			if next < len(attempts) {
-				start()
-				timer.Reset(nextLinkAfter)
-			}
+			due = true
 		case r := <-results:
 			running--
 			delete(waiting, r.attempt)
@@ -300,9 +303,8 @@ func (u *upstream) race(ctx context.Context, addrs []netip.Addr, port uint16, wa
 				return r.conn, nil
 			}
 			failures = append(failures, r.err)
-			if ctx.Err() == nil {
-				timer.Reset(0)
-			} else {
+			due = true
+			if ctx.Err() != nil {
 				next = len(attempts)
 			}
 		}

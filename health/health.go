@@ -234,7 +234,7 @@ func (m *Monitor) Run(ctx context.Context) {
 	defer cancel()
 	l := loop{Monitor: m, ctx: ctx}
 	defer l.closeAll()
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(l.pass(nil))
 	defer timer.Stop()
 	for {
 		var first []arrival

@@ -38,7 +38,19 @@ func (m *Monitor) Run(ctx context.Context) {
 	defer probes.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	timer := time.NewTimer(0)
+	begin := func(w way, to netip.AddrPort, link string) {
+		probes.Go(func() {
+			e := m.ask(ctx, w.local, to, link)
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			delete(m.asking, w)
+			if ctx.Err() == nil {
+				m.hear(w, e)
+				signal(m.wake)
+			}
+		})
+	}
+	timer := time.NewTimer(m.pass(begin))
 	defer timer.Stop()
 	for {
 		select {
@@ -47,19 +59,7 @@ func (m *Monitor) Run(ctx context.Context) {
 		case <-m.wake:
 		case <-timer.C:
 		}
-		next := m.pass(func(w way, to netip.AddrPort, link string) {
-			probes.Go(func() {
-				e := m.ask(ctx, w.local, to, link)
-				m.mu.Lock()
-				defer m.mu.Unlock()
-				delete(m.asking, w)
-				if ctx.Err() == nil {
-					m.hear(w, e)
-					signal(m.wake)
-				}
-			})
-		})
-		timer.Reset(next)
+		timer.Reset(m.pass(begin))
 	}
 }
 
@@ -166,18 +166,13 @@ func (m *Monitor) ask(ctx context.Context, local netip.Addr, to netip.AddrPort, 
 	case <-time.After(controlAfter):
 	}
 	works, took := m.byTCP(ctx, local, to)
-	limit := time.NewTimer(max(0, synTime+3*took-time.Since(began)))
-	defer limit.Stop()
-	if !works {
-		limit.Reset(0)
-	}
-	e := nothing
-	select {
-	case e = <-answer:
-	case <-limit.C:
+	if works {
+		end := time.AfterFunc(synTime+3*took-time.Since(began), cancel)
+		defer end.Stop()
+	} else {
 		cancel()
-		e = <-answer
 	}
+	e := <-answer
 	switch {
 	case e != nothing:
 		return e

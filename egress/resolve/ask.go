@@ -48,9 +48,10 @@ func (a *asker) ask(ctx context.Context, q question) found {
 	defer cancel()
 	tries := max(minAsking, 2*len(servers))
 	replies := make(chan reply, tries)
-	again := time.NewTimer(0)
+	again := time.NewTimer(askAgain)
 	defer again.Stop()
 	failed := make([]error, len(servers))
+	due := true // the next try is
 	for next, running := 0, 0; ; {
 		for next < tries && failed[next%len(servers)] != nil {
 			next++
@@ -58,18 +59,8 @@ func (a *asker) ask(ctx context.Context, q question) found {
 		if running == 0 && next == tries {
 			return failure(q, servers, failed)
 		}
-		select {
-		case r := <-replies:
-			running--
-			if r.err == nil {
-				return r.found
-			}
-			failed[r.server] = r.err
-			again.Reset(0)
-		case <-again.C:
-			if next == tries {
-				continue
-			}
+		if due && next < tries {
+			due = false
 			i := next % len(servers)
 			wg.Go(func() {
 				tryCtx, cancel := context.WithTimeout(ctx, askFor)
@@ -80,6 +71,17 @@ func (a *asker) ask(ctx context.Context, q question) found {
 			next++
 			running++
 			again.Reset(askAgain)
+		}
+		select {
+		case r := <-replies:
+			running--
+			if r.err == nil {
+				return r.found
+			}
+			failed[r.server] = r.err
+			due = true
+		case <-again.C:
+			due = true
 		}
 	}
 }
