@@ -29,7 +29,7 @@ var imports = map[string][]string{
 	"account":         {},
 	"allowance":       {"durable"},
 	"dashboard":       {},
-	"lab":             {"lab/load", "lab/packet", "lab/page", "lab/soak", "measure", "measure/figure", "measure/phone", "mptcp/pm"},
+	"lab":             {"lab/load", "lab/packet", "lab/page", "lab/soak", "measure", "measure/figure", "measure/phone", "mptcp/diag", "mptcp/pm"},
 	"lab/load":        {},
 	"lab/packet":      {},
 	"lab/page":        {},
@@ -103,7 +103,7 @@ var largePackages = map[string]struct {
 	"relay":         {1600, "sessions, Shadowsocks, probes and identity are one server: its parts are of no use alone"},
 	"health":        {1670, "a link's record, its pace and its verdict know each other; knocks and ports are in both"},
 	"link":          {3110, "observation, plan, steps and journal name each other's types throughout"},
-	"gateway":       {5850, "one loop from client to relay; the pool, the cold ways, the early answers and the links meet in it"},
+	"gateway":       {6000, "one loop from client to relay; the pool, the cold ways, the early answers and the links meet in it"},
 }
 
 // licences of the modules that go.mod names, as SPDX identifiers. The name of a

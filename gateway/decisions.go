@@ -13,7 +13,8 @@ import (
 type Decision struct {
 	At string `json:"at"` // the last time; RFC 3339, with milliseconds
 	// By is what decided: "health" on how a link is, "bundle" on the part it plays,
-	// "passage" on whether MPTCP passes it, at the relay's port Port.
+	// "passage" on whether MPTCP passes it, at the relay's port Port, "rejoin" on that
+	// connections that have lost it join it again.
 	By     string `json:"by"`
 	Link   string `json:"link"`
 	Port   int    `json:"port,omitempty"`

@@ -59,8 +59,10 @@ type followed struct {
 	pulse   pulse
 	skipped int // samples, because it was at rest
 
-	reach  reach // at the last look
-	strand strand
+	plain   bool            // it is TCP, at the last look
+	renewed map[string]bool // links that were renewed for it, which it has not joined since
+	reach   reach           // at the last look
+	strand  strand
 }
 
 // A subflowKey names a subflow of a connection for good; the kernel's number does

@@ -76,7 +76,7 @@ func (f *flows) sample(c *net.TCPConn) {
 		known.gone[s.Local.Addr()] += cost(s) + farewell
 		known.lost += s.BytesReceived
 	}
-	known.live, known.reach = now, reachOf(full, f.lives)
+	known.live, known.plain, known.reach = now, full.Fallback, reachOf(full, f.lives)
 	f.senses.whole(known, full.Connection, known.lost+came, unacked)
 }
 

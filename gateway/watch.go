@@ -180,6 +180,7 @@ func (g *Gateway) suspect(a netip.Addr) {
 func (g *Gateway) apply() {
 	g.aim()
 	g.revive(time.Now())
+	g.rejoin(time.Now())
 	g.doubt()
 	g.steer()
 }

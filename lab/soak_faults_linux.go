@@ -66,8 +66,11 @@ func (r *soakRun) fault(ctx context.Context, f soak.Fault) error {
 		err := l.Up()
 		r.book.Out(f.Link, false, time.Now())
 		return err
-	case soak.Readdressed:
-		return l.readdress()
+	case soak.Readdressed: // what has begun over the old address alone has no link
+		r.book.Out(f.Link, true, time.Now())
+		err := l.readdress()
+		r.book.Out(f.Link, false, time.Now())
+		return err
 	case soak.Lossy:
 		s := whole
 		s.Up.Loss, s.Down.Loss = f.Much, f.Much

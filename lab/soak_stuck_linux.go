@@ -12,36 +12,44 @@ import (
 // stuckMost is how many sessions are told of that do not end.
 const stuckMost = 6
 
-// stuck says what the gateway's open sessions hang on, by its own account.
-func (r *soakRun) stuck(ctx context.Context) string {
+// sessions are what the gateway carries, by its own account.
+type sessions struct {
+	Open int
+	List []struct {
+		To, MPTCP string
+		AgeS      float64 `json:"age_s"`
+		BytesUp   int64   `json:"bytes_up"`
+		BytesDown int64   `json:"bytes_down"`
+		Subflows  []struct {
+			Link, Local, State   string
+			Timeouts             int
+			BytesUp, Retransmits uint64
+		}
+	}
+}
+
+// sessions asks the gateway.
+func (s *System) sessions(ctx context.Context, most int) (all sessions, err error) {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-		DialContext:       r.Network.Host("home").DialContext,
+		DialContext:       s.Network.Host("home").DialContext,
 		DisableKeepAlives: true,
 	}}
-	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://127.0.0.1:%d/api/sessions?most=%d", APIPort, stuckMost), nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://127.0.0.1:%d/api/sessions?most=%d", APIPort, most), nil)
 	if err != nil {
-		return err.Error()
+		return all, err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return err.Error()
+		return all, fmt.Errorf("ask the gateway for its sessions: %w", err)
 	}
 	defer resp.Body.Close()
-	var sessions struct {
-		Open int
-		List []struct {
-			To, MPTCP string
-			AgeS      float64 `json:"age_s"`
-			BytesUp   int64   `json:"bytes_up"`
-			BytesDown int64   `json:"bytes_down"`
-			Subflows  []struct {
-				Link, Local, State   string
-				Timeouts             int
-				BytesUp, Retransmits uint64
-			}
-		}
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&sessions); err != nil {
+	return all, json.NewDecoder(resp.Body).Decode(&all)
+}
+
+// stuck says what the gateway's open sessions hang on.
+func (r *soakRun) stuck(ctx context.Context) string {
+	sessions, err := r.sessions(ctx, stuckMost)
+	if err != nil {
 		return err.Error()
 	}
 	var b strings.Builder
