@@ -59,9 +59,9 @@ type followed struct {
 	pulse   pulse
 	skipped int // samples, because it was at rest
 
-	plain   bool            // it is TCP, at the last look
-	renewed map[string]bool // links that were renewed for it, which it has not joined since
-	reach   reach           // at the last look
+	plain   bool                 // it is TCP, at the last look
+	without map[string]time.Time // by link: since when it lacks it, or zero if a renewal was in vain
+	reach   reach                // at the last look
 	strand  strand
 }
 

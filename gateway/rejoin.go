@@ -15,8 +15,9 @@ import (
 
 // Chosen by us.
 const (
-	rejoinLook  = 5 * time.Second  // how often to look for connections that do without a link
-	rejoinAfter = 15 * time.Second // for how long all must be well while they do: a join over a bad line takes as long
+	rejoinLook  = 2 * time.Second  // how often to look for connections that do without a link
+	rejoinAfter = 15 * time.Second // for how long one must have done so: a join over a bad line takes as long
+	rejoinCalm  = 4 * time.Second  // for how long no link may have been silent, so that the others bear them
 	rejoinRest  = time.Minute      // between two renewals of a link, twice as long each time,
 	rejoinMost  = time.Hour        // but no more
 )
@@ -27,25 +28,21 @@ const (
 // its last link. A renewal costs all others a moment of this link, so it is made seldom,
 // and only where each of them has another one.
 type rejoin struct {
-	since time.Time     // that some have done without it, and none has it alone
-	last  time.Time     // a renewal
-	rest  time.Duration // from then on
+	calm time.Time     // since when no link is silent
+	last time.Time     // a renewal
+	rest time.Duration // from then on
 }
 
-// A lack is how connections do without a link, or with it alone.
+// A lack is how many connections do without a link, for long, and how many have it alone.
 type lack struct{ without, alone int }
 
 // due takes what a look found, and reports whether the link is to be renewed now.
-func (r *rejoin) due(l lack, well bool, now time.Time) bool {
-	switch {
-	case l.without == 0 || !well:
-		r.since = time.Time{}
-		return false
-	case r.since.IsZero():
-		r.since = now
+func (r *rejoin) due(l lack, calm bool, now time.Time) bool {
+	if r.calm.IsZero() || !calm {
+		r.calm = now
 	}
 	quiet := now.Sub(r.last)
-	if now.Sub(r.since) < rejoinAfter || l.alone > 0 || quiet < r.rest {
+	if l.without == 0 || l.alone > 0 || now.Sub(r.calm) < rejoinCalm || quiet < r.rest {
 		return false
 	}
 	if r.last.IsZero() || quiet >= 2*r.rest+rejoinRest {
@@ -53,7 +50,7 @@ func (r *rejoin) due(l lack, well bool, now time.Time) bool {
 	} else {
 		r.rest = min(2*r.rest, rejoinMost)
 	}
-	r.since, r.last = time.Time{}, now
+	r.last = now
 	return true
 }
 
@@ -65,20 +62,20 @@ func (g *Gateway) rejoin(now time.Time) {
 	g.rejoined = now
 	links := g.config.Links.Links()
 	calm := !slices.ContainsFunc(links, func(l link.Link) bool {
-		s := g.monitor.Verdict(l.Name).State
-		return l.Usable() && (s == health.Doubtful || s == health.Dead)
+		v := g.monitor.Verdict(l.Name)
+		return l.Usable() && (v.State == health.Dead || v.State == health.Doubtful && (v.Reason == health.Missed || v.Reason == health.RelaySilent))
 	})
 	for _, l := range links {
-		part, since := g.steering.part(l.Name)
-		well := calm && l.State == link.Up && part.Role != link.Out && now.Sub(since) >= rejoinAfter && len(l.Joins) > 0 &&
+		part, _ := g.steering.part(l.Name)
+		works := l.State == link.Up && part.Role != link.Out && len(l.Joins) > 0 &&
 			!slices.ContainsFunc(l.Joins, func(a netip.Addr) bool { return g.passage.Verdict(a) != passage.OK })
 		r := g.rejoins[l.Name]
 		if r == nil {
 			r = &rejoin{}
 			g.rejoins[l.Name] = r
 		}
-		lack := g.flows.lack(l, now.Add(-rejoinAfter))
-		if !r.due(lack, well, now) {
+		lack := g.flows.lack(l, works, now)
+		if !r.due(lack, calm, now) {
 			continue
 		}
 		g.config.Log.Info("connections that have lost a link join it again", "link", l.Name, "connections", lack.without)
@@ -93,20 +90,26 @@ func (g *Gateway) rejoin(now time.Time) {
 	}
 }
 
-// lack counts the connections that do without a link, of those born before a time, and
-// those that have no other. One that did not join when it was renewed last is not
-// counted, until it has.
-func (f *flows) lack(l link.Link, before time.Time) (n lack) {
+// lack looks at which connections have a link that works, and counts. One that did not
+// join when the link was renewed is not counted, until it has.
+func (f *flows) lack(l link.Link, works bool, now time.Time) (n lack) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, known := range f.conns {
-		switch has, others, may := known.on(l); {
-		case has:
-			delete(known.renewed, l.Name)
-			if !others {
+		has, others, may := known.on(l)
+		since, counts := known.without[l.Name]
+		switch {
+		case has || !works || !may:
+			delete(known.without, l.Name)
+			if has && !others {
 				n.alone++
 			}
-		case may && known.born.Before(before) && !known.renewed[l.Name]:
+		case !counts:
+			if known.without == nil {
+				known.without = make(map[string]time.Time)
+			}
+			known.without[l.Name] = now
+		case !since.IsZero() && now.Sub(since) >= rejoinAfter:
 			n.without++
 		}
 	}
@@ -137,16 +140,13 @@ func (f *followed) on(l link.Link) (has, others, may bool) {
 	return has, others, may && family
 }
 
-// renewed notes which connections a renewal of a link is for.
+// renewed notes that a link was renewed for all that do without it.
 func (f *flows) renewed(l link.Link) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, known := range f.conns {
-		if has, _, may := known.on(l); !has && may {
-			if known.renewed == nil {
-				known.renewed = make(map[string]bool)
-			}
-			known.renewed[l.Name] = true
+		if _, counts := known.without[l.Name]; counts {
+			known.without[l.Name] = time.Time{}
 		}
 	}
 }

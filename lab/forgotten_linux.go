@@ -11,7 +11,7 @@ import (
 
 // What a network that forgets subflows is measured with.
 const (
-	forgottenFor  = 40 * time.Second // until all have joined again, at most
+	forgottenFor  = 30 * time.Second // until all have joined again, at most
 	forgottenTail = 5 * time.Second  // of the flow after the other link's loss, at least
 )
 

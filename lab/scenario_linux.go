@@ -43,7 +43,7 @@ func Scenarios() []Scenario {
 			About: "a DSL line without IPv6 and an LTE line without IPv4 in one connection, and either is lost"},
 		{Name: "probes-lost", Takes: 68 * time.Second, run: probesLost,
 			About: "networks drop the gateway's probes, with all UDP, while TCP passes"},
-		{Name: "forgotten", Takes: 52 * time.Second, run: forgotten,
+		{Name: "forgotten", Takes: 48 * time.Second, run: forgotten,
 			About: "a link's network forgets all subflows; later the other link goes silent"},
 		{Name: "idle", Takes: 50 * time.Second, length: 45 * time.Second, run: idle,
 			About: "nobody asks for 45 s; then one request"},
