@@ -13,11 +13,12 @@ import (
 
 // A steering is which part each link plays, and how that came.
 type steering struct {
-	took  time.Duration // by the last look; of watchLinks alone
-	again time.Duration // when to look next; likewise
-	mind  bundle.Mind   // likewise
-	start time.Time
-	last  bundle.Bundle // what was measured last; likewise
+	looked time.Time     // when it began to look last; of watchLinks alone
+	took   time.Duration // by that look; likewise
+	again  time.Duration // when to look next; likewise
+	mind   bundle.Mind   // likewise
+	start  time.Time
+	last   bundle.Bundle // what was measured last; likewise
 
 	mu    sync.Mutex
 	parts map[string]bundle.Part

@@ -60,7 +60,7 @@ type followed struct {
 	skipped int // samples, because it was at rest
 
 	plain   bool                 // it is TCP, at the last look
-	without map[string]time.Time // by link: since when it lacks it, or zero if a renewal was in vain
+	without map[string]time.Time // by link: since when it lacks it, or a later time after a renewal
 	reach   reach                // at the last look
 	strand  strand
 }

@@ -77,8 +77,8 @@ type Gateway struct {
 	begun    chan struct{}        // a session has begun: what it carries is soon to be looked at
 	slots    chan struct{}        // one for each client connection there may be
 	outage   map[string]time.Time // since when each link has been silent with all others; of watchLinks alone
-	rejoins  map[string]*rejoin   // by link; likewise
-	rejoined time.Time            // the last look for them; likewise
+	renewals bundle.Renewals      // of watchLinks alone
+	rejoined time.Time            // when connections without a link were looked for; likewise
 }
 
 // New binds the port. It fails loudly; a Gateway that it returns is ready.
@@ -92,7 +92,6 @@ func New(config Config) (*Gateway, error) {
 		listener: l,
 		flows:    newFlows(),
 		outage:   make(map[string]time.Time),
-		rejoins:  make(map[string]*rejoin),
 		begun:    make(chan struct{}, 1),
 		slots:    make(chan struct{}, max(16, splice.MaxPairs()-2*poolCeiling)),
 	}

@@ -2,57 +2,25 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
 
+	"tributary/bundle"
 	"tributary/health"
 	"tributary/history"
 	"tributary/link"
 	"tributary/mptcp"
-	"tributary/passage"
 )
 
 // Chosen by us.
 const (
 	rejoinLook  = 2 * time.Second  // how often to look for connections that do without a link
 	rejoinAfter = 15 * time.Second // for how long one must have done so: a join over a bad line takes as long
-	rejoinCalm  = 4 * time.Second  // for how long no link may have been silent, so that the others bear them
-	rejoinRest  = time.Minute      // between two renewals of a link, twice as long each time,
-	rejoinMost  = time.Hour        // but no more
+	rejoinMost  = time.Hour        // until a connection counts again that a renewal did not help
 )
-
-// A rejoin is when a link's connections are to join it anew, because some have lost it:
-// a network on the way has forgotten a subflow, say, or a join got lost. The kernel does
-// not try a second time while the endpoint stands, and such a connection would die with
-// its last link. A renewal costs all others a moment of this link, so it is made seldom,
-// and only where each of them has another one.
-type rejoin struct {
-	calm time.Time     // since when no link is silent
-	last time.Time     // a renewal
-	rest time.Duration // from then on
-}
-
-// A lack is how many connections do without a link, for long, and how many have it alone.
-type lack struct{ without, alone int }
-
-// due takes what a look found, and reports whether the link is to be renewed now.
-func (r *rejoin) due(l lack, calm bool, now time.Time) bool {
-	if r.calm.IsZero() || !calm {
-		r.calm = now
-	}
-	quiet := now.Sub(r.last)
-	if l.without == 0 || l.alone > 0 || now.Sub(r.calm) < rejoinCalm || quiet < r.rest {
-		return false
-	}
-	if r.last.IsZero() || quiet >= 2*r.rest+rejoinRest {
-		r.rest = rejoinRest
-	} else {
-		r.rest = min(2*r.rest, rejoinMost)
-	}
-	r.last = now
-	return true
-}
 
 // rejoin has connections join again what they have lost.
 func (g *Gateway) rejoin(now time.Time) {
@@ -60,93 +28,117 @@ func (g *Gateway) rejoin(now time.Time) {
 		return
 	}
 	g.rejoined = now
-	links := g.config.Links.Links()
-	calm := !slices.ContainsFunc(links, func(l link.Link) bool {
+	calm := true
+	var links []link.Link
+	for _, l := range g.config.Links.Links() {
 		v := g.monitor.Verdict(l.Name)
-		return l.Usable() && (v.State == health.Dead || v.State == health.Doubtful && (v.Reason == health.Missed || v.Reason == health.RelaySilent))
-	})
-	for _, l := range links {
+		silent := v.State == health.Dead || v.State == health.Doubtful && (v.Reason == health.Missed || v.Reason == health.RelaySilent)
+		calm = calm && !(silent && l.Usable())
 		part, _ := g.steering.part(l.Name)
-		works := l.State == link.Up && part.Role != link.Out && len(l.Joins) > 0 &&
-			!slices.ContainsFunc(l.Joins, func(a netip.Addr) bool { return g.passage.Verdict(a) != passage.OK })
-		r := g.rejoins[l.Name]
-		if r == nil {
-			r = &rejoin{}
-			g.rejoins[l.Name] = r
-		}
-		lack := g.flows.lack(l, works, now)
-		if !r.due(lack, calm, now) {
-			continue
-		}
-		g.config.Log.Info("connections that have lost a link join it again", "link", l.Name, "connections", lack.without)
-		g.history.Add(history.Decision{
-			At: now, By: "rejoin", Link: l.Name, From: part.Role.String(), To: part.Role.String(), Reason: "rejoined",
-			Why: fmt.Sprintf("connections without it while it works: %d", lack.without),
-		})
-		g.flows.renewed(l)
-		if err := g.config.Links.Renew([]string{l.Name}); err != nil {
-			g.config.Log.Warn("links could not be followed", "err", err)
+		shut := slices.ContainsFunc(l.Joins, func(a netip.Addr) bool { return g.passage.Verdict(a).Bad() })
+		if l.State == link.Up && part.Role != link.Out && !shut {
+			links = append(links, l)
 		}
 	}
+	lacks := g.flows.lacks(links, now)
+	name := g.renewals.Pick(lacks, calm, g.steering.looked, now)
+	if name == "" {
+		return
+	}
+	if err := g.config.Links.Renew([]string{name}); err != nil {
+		g.config.Log.Warn("links could not be followed", "err", err)
+		return
+	}
+	g.flows.renewed(name, now)
+	n := lacks[name].Without
+	g.config.Log.Info("connections that have lost a link join it again", "link", name, "connections", n)
+	part, _ := g.steering.part(name)
+	g.history.Add(history.Decision{
+		At: now, By: "rejoin", Link: name, From: part.Role.String(), To: part.Role.String(), Reason: "rejoined",
+		Why: fmt.Sprintf("connections without it while it works: %d", n),
+	})
 }
 
-// lack looks at which connections have a link that works, and counts. One that did not
-// join when the link was renewed is not counted, until it has.
-func (f *flows) lack(l link.Link, works bool, now time.Time) (n lack) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, known := range f.conns {
-		has, others, may := known.on(l)
-		since, counts := known.without[l.Name]
-		switch {
-		case has || !works || !may:
-			delete(known.without, l.Name)
-			if has && !others {
-				n.alone++
-			}
-		case !counts:
-			if known.without == nil {
-				known.without = make(map[string]time.Time)
-			}
-			known.without[l.Name] = now
-		case !since.IsZero() && now.Sub(since) >= rejoinAfter:
-			n.without++
+// lacks looks at which connections have which of the links, and counts.
+func (f *flows) lacks(links []link.Link, now time.Time) map[string]bundle.Lack {
+	links = links[:min(len(links), otherLink)]
+	at := make(map[netip.Addr]int)
+	for i, l := range links {
+		for _, a := range l.Addrs {
+			at[a] = i
 		}
 	}
-	return n
+	all := make([]bundle.Lack, len(links))
+	f.each(func(_ *net.TCPConn, known *followed) { known.lack(links, at, now, all) })
+	named := make(map[string]bundle.Lack, len(links))
+	for i, l := range links {
+		named[l.Name] = all[i]
+	}
+	return named
 }
 
-// on reports whether a connection has a subflow over a link, or one on its way, and
-// another one; and whether it may have one: for the kernel it needs an address of the
-// same family as a living one, and to be open in both directions.
-func (f *followed) on(l link.Link) (has, others, may bool) {
-	if f.plain || len(f.live) == 0 {
-		return !f.plain, false, false // nobody has looked yet
-	}
-	may = true
-	family := false
+// otherLink is the place in a set of links for all that are not looked at.
+const otherLink = 63
+
+// lack adds to how a connection does without links, which are by address in at.
+func (f *followed) lack(links []link.Link, at map[netip.Addr]int, now time.Time, all []bundle.Lack) {
+	var has, over4, over6 uint64 // sets of links: those it has, and over which it reaches the relay by IPv4 and IPv6
 	for _, s := range f.live {
-		switch own := slices.Contains(l.Addrs, s.Local.Addr()); s.State {
-		case mptcp.Established:
-			has, others = has || own, others || !own
-			family = family || slices.ContainsFunc(l.Joins, func(a netip.Addr) bool { return a.Is4() == s.Remote.Addr().Is4() })
+		i, ok := at[s.Local.Addr()]
+		if !ok {
+			i = otherLink
+		}
+		switch s.State {
 		case mptcp.SynSent:
-			has = has || own
-		case mptcp.Close:
-		default: // it is ending
-			may = false
+			has |= 1 << i
+		case mptcp.Established:
+			has |= 1 << i
+			if s.Remote.Addr().Is4() {
+				over4 |= 1 << i
+			} else {
+				over6 |= 1 << i
+			}
 		}
 	}
-	return has, others, may && family
+	for i, l := range links {
+		own := uint64(1) << i
+		// The kernel joins a link from addresses of a family in which another subflow is.
+		may := slices.ContainsFunc(l.Joins, func(a netip.Addr) bool {
+			return a.Is4() && over4&^own != 0 || a.Is6() && over6&^own != 0
+		})
+		since, counts := f.without[l.Name]
+		switch {
+		case f.plain || f.reach != reached:
+			delete(f.without, l.Name)
+		case has&own != 0, len(f.live) == 0: // or nobody has looked yet
+			delete(f.without, l.Name)
+			if !may {
+				all[i].Alone++
+			}
+		case !may:
+			delete(f.without, l.Name)
+		case !counts:
+			if f.without == nil {
+				f.without = make(map[string]time.Time)
+			}
+			f.without[l.Name] = now
+		case now.Sub(since) >= rejoinAfter:
+			all[i].Without++
+		}
+	}
+	maps.DeleteFunc(f.without, func(name string, _ time.Time) bool {
+		return !slices.ContainsFunc(links, func(l link.Link) bool { return l.Name == name })
+	})
 }
 
-// renewed notes that a link was renewed for all that do without it.
-func (f *flows) renewed(l link.Link) {
+// renewed notes that a link was renewed for all that do without it: those that it did not
+// help count again after a long time.
+func (f *flows) renewed(name string, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, known := range f.conns {
-		if _, counts := known.without[l.Name]; counts {
-			known.without[l.Name] = time.Time{}
+		if _, counts := known.without[name]; counts {
+			known.without[name] = now.Add(rejoinMost)
 		}
 	}
 }

@@ -164,7 +164,7 @@ func (g *Gateway) look() (now time.Time) {
 			g.monitor.Busy(name, n)
 		}
 	}
-	g.steering.last, g.steering.took = b, time.Since(now)
+	g.steering.last, g.steering.looked, g.steering.took = b, now, time.Since(now)
 	return now
 }
 

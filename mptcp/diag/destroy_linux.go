@@ -51,7 +51,7 @@ func end(p Pair) error {
 }
 
 // boundTo returns the interface to which the socket of a pair is bound; 0 is none, or
-// that there is no such socket.
+// that there is no such socket. It takes a look through all TCP sockets.
 func boundTo(c *netlink.Conn, p Pair, request []byte) (index uint32, err error) {
 	answers, err := c.Execute(netlink.Message{
 		Header: netlink.Header{Type: sockDiagByFamily, Flags: netlink.Request | netlink.Dump}, Data: request,
