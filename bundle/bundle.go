@@ -6,6 +6,7 @@
 //     costs more than it adds is set aside, and is tried again later and later.
 //   - Overflow: a link that costs money, or is to be spared, carries traffic only while
 //     those before it are full.
+//   - [Renewals]: connections that have lost a link which works join it again.
 //
 // A [Mind] turns what was observed of all links into a [Part] for each. It knows
 // neither clock nor socket: what it remembers is its own, and the time an argument. So
