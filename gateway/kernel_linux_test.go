@@ -115,7 +115,7 @@ func (w *world) overSockets(t *testing.T, multipath bool, from netip.Addr) <-cha
 	})
 	to := l.Addr().(*net.TCPAddr).AddrPort()
 	w.dialer.upstream.dial = func(ctx context.Context, _ netip.Addr, _ netip.AddrPort) (net.Conn, error) {
-		c, err := dial(ctx, from, to, true)
+		c, err := (&Gateway{}).dial(ctx, from, to, true)
 		return c, err
 	}
 	return accepted
@@ -337,7 +337,7 @@ func newSilentWorld(t *testing.T) *world {
 	to := warm.RemoteAddr().(*net.TCPAddr).AddrPort()
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 	w.dialer.upstream.dial = func(ctx context.Context, _ netip.Addr, _ netip.AddrPort) (net.Conn, error) {
-		return dial(ctx, netip.MustParseAddr("10.2.0.1"), to, true)
+		return (&Gateway{}).dial(ctx, netip.MustParseAddr("10.2.0.1"), to, true)
 	}
 	return w
 }

@@ -12,7 +12,7 @@ import (
 // knock reports whether the relay answers by MPTCP from a local address. Plain TCP would
 // not do: a portal that has closed a line answers that in the relay's place.
 func (g *Gateway) knock(ctx context.Context, local netip.Addr, relay netip.AddrPort) bool {
-	c, err := dial(ctx, local, netip.AddrPortFrom(relay.Addr(), g.upstream.portNow()), true)
+	c, err := g.dial(ctx, local, netip.AddrPortFrom(relay.Addr(), g.upstream.portNow()), true)
 	if err != nil {
 		return false
 	}

@@ -27,7 +27,7 @@ func (g *Gateway) newPassage() *passage.Monitor {
 		Alive: func(name string) bool {
 			return g.monitor != nil && g.monitor.Verdict(name).State == health.Alive
 		},
-		Dial: dial,
+		Dial: g.dial,
 		Multipath: func(c net.Conn) bool {
 			socket, ok := c.(*net.TCPConn)
 			return ok && mptcp.IsMultipath(socket)
@@ -53,7 +53,7 @@ func (g *Gateway) passages() (all []passage.Link) {
 // dialRelay connects to the relay: by MPTCP, save over a link that is known not to
 // let it pass.
 func (g *Gateway) dialRelay(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
-	return dial(ctx, from, to, !g.passage.Verdict(from).Plain())
+	return g.dial(ctx, from, to, !g.passage.Verdict(from).Plain())
 }
 
 // How long after the last sign of life over a link that lets no new subflow pass those
