@@ -24,9 +24,9 @@ const (
 
 	// soakLost is how many sessions of a thousand may be lost. A link can take one along
 	// that has nothing else just then: a request on a connection that is a moment old and
-	// has not joined the other link, or a session whose join there got lost. Faults follow
-	// each other by seconds here.
-	soakLost = 1.0
+	// has not joined the other link, or a session whose join there got lost. A link goes
+	// every 18 s here, and with it perhaps one of the four requests that are that young.
+	soakLost = 2.0
 
 	// soakOrphans is how long sessions of the gateway may outlive their clients:
 	// net.mptcp.close_timeout as the gateway sets it, and a bit.
