@@ -26,14 +26,19 @@ const (
 	wornTime = 24 * time.Hour
 )
 
-// dial connects to the relay from an address of a link, or from any. It binds to the
-// link, as the kernel does what it joins: where only one of two sockets is bound, the
-// kernel gives both the same port, and the relay resets the one that was there.
-func (g *Gateway) dial(ctx context.Context, from netip.Addr, to netip.AddrPort, multipath bool) (net.Conn, error) {
+// toRelay is what connects to the relay from an address of a link, or from any. It binds
+// to the link, as the kernel does what it joins: where only one of two sockets is bound,
+// the kernel gives both the same port, and the relay resets the one that was there.
+func (g *Gateway) toRelay(from netip.Addr, multipath bool) mptcp.Dialer {
 	d := mptcp.Dialer{Multipath: multipath, Local: from, KeepAlive: keepAlive}
 	if from.IsValid() && g.config.Links != nil {
 		d.Device = g.linkAt(from)
 	}
+	return d
+}
+
+func (g *Gateway) dial(ctx context.Context, from netip.Addr, to netip.AddrPort, multipath bool) (net.Conn, error) {
+	d := g.toRelay(from, multipath)
 	c, err := d.Dial(ctx, to)
 	if err != nil {
 		return nil, err // not c: a nil *TCPConn is no nil Conn

@@ -442,6 +442,14 @@ func TestSourcesAndStatusOfLinks(t *testing.T) {
 	hear(1, 40*time.Millisecond)
 	hear(2, 30*time.Millisecond)
 	want("the quickest first", "cable 10.4.0.2", "lte 10.2.0.2", "dsl 10.1.0.2", "sat 10.3.0.2")
+	for _, s := range g.sources(false) {
+		if d := g.toRelay(s.addr, true); d.Device != s.link || d.Local != s.addr {
+			t.Errorf("over %s: bound to %q and %v", s.link, d.Device, d.Local)
+		}
+	}
+	if d := g.toRelay(netip.Addr{}, true); d.Device != "" {
+		t.Errorf("over any link: bound to %q", d.Device)
+	}
 	if s := g.sources(true); len(s) != 0 {
 		t.Errorf("IPv6 sources %v without an IPv6 address", s)
 	}

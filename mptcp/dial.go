@@ -37,7 +37,8 @@ type Dialer struct {
 	// first subflow where routing goes by source.
 	Local netip.Addr
 	// Device binds to a network interface, the first subflow only (SO_BINDTODEVICE).
-	// Beside an endpoint that binds to it, it keeps ports apart: see TestPorts.
+	// The kernel gives a socket that is not bound the port of one that is, as subflows
+	// are whose endpoint names an interface.
 	Device string
 	// Mark, if not zero, is the mark of all packets of all subflows (SO_MARK),
 	// which needs CAP_NET_ADMIN or CAP_NET_RAW.
