@@ -2,11 +2,8 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
-	"time"
 )
 
 // stuckMost is how many sessions are told of that do not end.
@@ -28,22 +25,10 @@ type sessions struct {
 	}
 }
 
-// sessions asks the gateway.
+// sessions asks the gateway about the busiest ones.
 func (s *System) sessions(ctx context.Context, most int) (all sessions, err error) {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-		DialContext:       s.Network.Host("home").DialContext,
-		DisableKeepAlives: true,
-	}}
-	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://127.0.0.1:%d/api/sessions?most=%d", APIPort, most), nil)
-	if err != nil {
-		return all, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return all, fmt.Errorf("ask the gateway for its sessions: %w", err)
-	}
-	defer resp.Body.Close()
-	return all, json.NewDecoder(resp.Body).Decode(&all)
+	err = s.api(ctx, fmt.Sprintf("sessions?most=%d", most), &all)
+	return all, err
 }
 
 // stuck says what the gateway's open sessions hang on.

@@ -51,20 +51,26 @@ type LinkStatus struct {
 
 // Status asks the gateway.
 func (s *System) Status(ctx context.Context) (st Status, err error) {
+	err = s.api(ctx, "status", &st)
+	return st, err
+}
+
+// api has the gateway tell about something.
+func (s *System) api(ctx context.Context, about string, answer any) error {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DialContext:       s.Network.Host("home").DialContext,
 		DisableKeepAlives: true,
 	}}
-	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://127.0.0.1:%d/api/status", APIPort), nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://127.0.0.1:%d/api/%s", APIPort, about), nil)
 	if err != nil {
-		return st, err
+		return err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return st, fmt.Errorf("ask the gateway for its status: %w", err)
+		return fmt.Errorf("ask the gateway for its %s: %w", about, err)
 	}
 	defer resp.Body.Close()
-	return st, json.NewDecoder(bufio.NewReader(resp.Body)).Decode(&st)
+	return json.NewDecoder(bufio.NewReader(resp.Body)).Decode(answer)
 }
 
 // WaitStatus asks the gateway until ok is satisfied.
