@@ -19,7 +19,7 @@ import (
 const (
 	rejoinLook  = 2 * time.Second  // how often to look for connections that do without a link
 	rejoinAfter = 15 * time.Second // for how long one must have done so: a join over a bad line takes as long
-	rejoinMost  = time.Hour        // until a connection counts again that a renewal did not help
+	rejoinAgain = time.Hour        // until a connection counts again that a renewal did not help
 )
 
 // rejoin has connections join again what they have lost.
@@ -138,7 +138,7 @@ func (f *flows) renewed(name string, now time.Time) {
 	defer f.mu.Unlock()
 	for _, known := range f.conns {
 		if _, counts := known.without[name]; counts {
-			known.without[name] = now.Add(rejoinMost)
+			known.without[name] = now.Add(rejoinAgain)
 		}
 	}
 }
